@@ -1,0 +1,1 @@
+"""One file per command; ``app`` lists them in the order of the story."""

@@ -1,0 +1,207 @@
+"""The ports: what Lanewise needs from the world, each with the promise its conformance suite checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from lanewise.domain.build import Build
+from lanewise.domain.comparison import TableComparison
+from lanewise.domain.environment import Connection, SecretRef
+from lanewise.domain.event import Draft, Event, Lease
+from lanewise.domain.evidence import CheckResult
+from lanewise.domain.project import Check, Column, Table
+from lanewise.domain.publication import Holding, InputPin, PartitionMap, Pointer, Slice
+from lanewise.domain.run import Launch, RunOutcome, RunRequest, Space, Written
+
+
+class Ledger(Protocol):
+    """The append-only, hash-chained record, its leases and its clock.
+
+    Every method raises ``LedgerUnavailable`` when the store is away, full or read-only; nothing is half written.
+    """
+
+    def append(
+        self, stream: str, drafts: Sequence[Draft], *, actor: str, expect: int | None = None
+    ) -> tuple[Event, ...]:
+        """Write all of ``drafts`` or none, durably. ``expect`` is the stream's length they were decided on;
+        when it has grown since, raises ``GroundMoved`` and writes nothing."""
+
+    def read(self, stream: str, *, after: int = 0) -> tuple[Event, ...]:
+        """The stream's events with ``version > after``, in order."""
+
+    def last(self, stream: str, *types: str) -> Event | None:
+        """The stream's newest event, of one of ``types`` where any is named."""
+
+    def streams(self, prefix: str, *, without: Sequence[str] = ()) -> tuple[str, ...]:
+        """Names of the streams that start with ``prefix``, oldest first; those that hold an event of a type in
+        ``without`` are left out (so ``without=["promotion.finished"]`` gives the open ones)."""
+
+    def events(self, *, after: int = 0, limit: int | None = None, newest_first: bool = False) -> Iterator[Event]:
+        """Events of the whole ledger with ``seq > after``, in order of ``seq``."""
+
+    def acquire(self, scope: str, holder: str, ttl: timedelta, *, take_over: bool = False) -> Lease:
+        """Grant the scope's lease with a fencing number above every earlier one of that scope.
+
+        Raises ``LeaseHeld`` while another holder's lease has not run out by the ledger's clock, unless
+        ``take_over`` (the caller knows that the holder is dead, or is a rollback)."""
+
+    def renew(self, lease: Lease, ttl: timedelta) -> Lease:
+        """Extend a lease that is still ours; ``LeaseHeld`` when somebody else has it."""
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; nothing happens when it is no longer ours."""
+
+    def holder(self, scope: str) -> Lease | None:
+        """Who holds the scope now, if anybody does."""
+
+    def now(self) -> datetime:
+        """The ledger's clock, UTC."""
+
+    def head(self) -> tuple[int, str]:
+        """The newest event's ``seq`` and ``hash``; ``(0, "")`` when empty."""
+
+
+class BuildStore(Protocol):
+    """Builds by digest. Content never changes; putting the same build twice is nothing.
+
+    Raises ``StoreUnavailable`` when away, full or read-only; nothing is half written.
+    """
+
+    def put(self, build: Build, root: Path) -> None:
+        """Store the manifest, provenance and the bytes of its files, read below ``root``. Raises
+        ``BuildTampered`` when a file no longer has the manifest's digest. A stored build keeps its first provenance."""
+
+    def get(self, digest: str) -> Build:
+        """The build with its provenance and tags; ``NotFound`` with near digests and tags otherwise. Verifies
+        that the manifest has that digest."""
+
+    def resolve(self, name: str) -> str:
+        """The full digest of a digest, a unique prefix (from 4 hex digits) or a tag; else ``NotFound``."""
+
+    def list(self) -> tuple[Build, ...]:
+        """Every build, newest first."""
+
+    def tag(self, digest: str, tag: str) -> None:
+        """Name a build; a tag that names another build is refused (``Refused``): tags never move."""
+
+    def unpack(self, digest: str, into: Path) -> None:
+        """Lay the build's files out in ``into`` (made; must be empty), each verified. Never writes outside it."""
+
+    def remove(self, digest: str) -> None:
+        """Drop a build that nothing needs any more (retention decides)."""
+
+
+class SecretStore(Protocol):
+    """One scheme of secret references (``env``, ``file``, ``keyring``, ``vault``)."""
+
+    def resolve(self, reference: SecretRef, *, previous: bool = False) -> str:
+        """The value, now. Raises ``SecretUnavailable`` naming the reference, never showing a value."""
+
+    def age(self, reference: SecretRef) -> timedelta | None:
+        """How long ago the value was written; None where the store can't tell."""
+
+
+class Warehouse(Protocol):
+    """The tables of one pipeline in one environment.
+
+    Readers see one map, whole; slices that no map names are invisible. Bound to its environment, project and
+    ``dst`` connection when it is opened. Raises ``WarehouseUnavailable`` when away, full or read-only; then
+    readers still see what they saw.
+    """
+
+    def pointer(self) -> Pointer:
+        """What is live; cheap, opens no engine. ``Pointer(0, fence, "", "")`` when nothing is."""
+
+    def live(self) -> PartitionMap:
+        """The live map, whole."""
+
+    def map_at(self, number: int) -> PartitionMap:
+        """An earlier map that is still kept; ``NotFound`` otherwise. Map 0 is the empty one."""
+
+    def maps(self) -> tuple[int, ...]:
+        """The numbers of the maps that are kept, in order."""
+
+    def raise_fence(self, fence: int) -> None:
+        """From now on refuse writes with an older fence. ``FenceRefused`` when a newer one was seen."""
+
+    def open_run(self, request: RunRequest, tables: Sequence[Table], inputs: Sequence[InputPin]) -> Space:
+        """Make a run's own room, which no reader sees, and say how to write there."""
+
+    def written(self, run: str, tables: Sequence[Table]) -> tuple[Written, ...]:
+        """What the run left, one entry per wanted table that it wrote to, even with no rows."""
+
+    def stage(self, request: RunRequest, tables: Sequence[Table]) -> Mapping[str, tuple[Slice, ...]]:
+        """Turn what the run wrote into slices of the request's fingerprints, still invisible, one or more per
+        requested partition (a slice of no rows where it wrote none). For ``merge`` the slice is the live state of
+        that partition with the written rows merged over it by key. Columns take the declared types where the
+        table declares them, else the live map's where they can be kept."""
+
+    def evaluate(self, table: Table, checks: Sequence[Check], slices: Sequence[Slice]) -> tuple[CheckResult, ...]:
+        """Look at exactly these slices. ``row_count`` results carry ``live_rows`` (the same partitions live now)."""
+
+    def columns(self, slices: Sequence[Slice]) -> tuple[Column, ...]:
+        """The columns and types that these slices have."""
+
+    def compare(self, table: Table, old: Sequence[Slice], new: Sequence[Slice]) -> TableComparison:
+        """Pair them by partition and key; column tolerances are the table's. Set-based, in the engine."""
+
+    def prepare(self, target: PartitionMap) -> None:
+        """Do all that may take time for ``target`` (numbered by the caller, above every kept map) without any
+        reader noticing. Safe to repeat after a crash. A column of the contract that an older slice lacks
+        reads as a typed NULL."""
+
+    def publish(self, target: PartitionMap, *, base: int, fence: int) -> None:
+        """Move the live pointer to a prepared map, or back to a kept one: readers see all old or all new.
+        Raises ``GroundMoved`` when the live number is not ``base``, ``FenceRefused`` for an older fence. Publishing
+        what is live already, under the same fence, is nothing."""
+
+    def pin(self, inputs: Sequence[str]) -> tuple[InputPin, ...]:
+        """The declared inputs as they are now (``src`` connection); ``NotFound`` for one that isn't there."""
+
+    def discard(self, run: str) -> None:
+        """Throw a run's room away. Its staged slices stay until retention drops them."""
+
+    def holdings(self) -> tuple[Holding, ...]:
+        """All that takes room, and which maps need it."""
+
+    def drop(self, holdings: Sequence[Holding]) -> int:
+        """Delete what the live map and every map kept does not need; bytes freed. Refuses the rest (``Refused``)."""
+
+
+class Orchestrator(Protocol):
+    """Runs a build's command. The local runner is the default."""
+
+    def run(self, launch: Launch) -> RunOutcome:
+        """Carry the launch out and wait for it. An exit code other than 0 is an outcome, not an error."""
+
+
+class Secrets(Protocol):
+    """Every configured store behind one door; picks the store by the reference's scheme."""
+
+    def resolve(self, reference: SecretRef, *, previous: bool = False) -> str:
+        """See ``SecretStore.resolve``."""
+
+    def age(self, reference: SecretRef) -> timedelta | None:
+        """See ``SecretStore.age``."""
+
+    def redact(self, text: str) -> str:
+        """Replace every value that this process has resolved by ``***``."""
+
+
+class WarehouseOpener(Protocol):
+    """What an entry point of ``lanewise.warehouses`` is: opens a warehouse of its type."""
+
+    def __call__(
+        self,
+        *,
+        home: Path,
+        environment: str,
+        project: str,
+        destination: Connection,
+        source: Connection | None,
+        secrets: Secrets,
+    ) -> Warehouse:
+        """``home`` is the project's ``.lanewise`` folder."""

@@ -1,0 +1,67 @@
+"""A promotion, folded from its events: where it stands and what it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lanewise.domain.evidence import Verdict
+
+
+class State(StrEnum):
+    """A promotion's states (design section 6)."""
+
+    REQUESTED = "REQUESTED"
+    GATING = "GATING"
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"
+    READY = "READY"
+    ACQUIRING = "ACQUIRING"
+    PREPARING = "PREPARING"
+    CANARY = "CANARY"
+    JUDGING = "JUDGING"
+    CUTOVER = "CUTOVER"
+    VERIFYING = "VERIFYING"
+    SUCCEEDED = "SUCCEEDED"
+    HELD = "HELD"
+    REVERTING = "REVERTING"
+    REVERTED = "REVERTED"
+    REVERT_FAILED = "REVERT_FAILED"
+    REJECTED = "REJECTED"
+    SUPERSEDED = "SUPERSEDED"
+    EXPIRED = "EXPIRED"
+    FROZEN = "FROZEN"
+    ABORTED = "ABORTED"
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One person's yes, bound to what they saw (``bound_to`` is the digest of build, config and evidence)."""
+
+    actor: str
+    bound_to: str
+    at: str
+    proved_by: str = "os-user"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One build's (or config's) move into one environment. ``version`` is its stream's length in the ledger."""
+
+    id: str
+    project: str
+    environment: str
+    build: str
+    config: str
+    requester: str
+    requested_at: str
+    state: State = State.REQUESTED
+    reason: str = ""  # why it is in that state, one sentence
+    step: int = 0  # the canary step under way or next, from 0
+    exposed: int = 0  # steps whose partitions readers see
+    plan: str = ""  # digest of the plan it follows
+    base_map: int = -1  # the map number to go back to; -1 before ACQUIRING
+    fence: int = 0
+    approvals: tuple[Approval, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()  # the newest of each gate and moment
+    broken_glass: tuple[str, ...] = ()  # gates skipped by break-glass
+    version: int = 0

@@ -1,0 +1,85 @@
+"""A run: one execution of a build in an environment over some partitions, labelled with both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from lanewise.domain.project import Column
+
+
+class Purpose(StrEnum):
+    """Why a run happens; every log line, metric and ledger entry of it says so."""
+
+    SCHEDULED = "scheduled"
+    RERUN = "rerun"
+    PROMOTION = "promotion"  # the candidate, in full
+    CANARY = "canary"  # the candidate, on the chosen partitions
+    BASELINE = "baseline"  # the live build beside a canary (also A/A)
+    TESTS = "tests"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What is to be run. ``tables`` are those wanted; the others may be computed but are not staged.
+
+    ``partitions`` are the slices to compute, in order; ``("all",)`` for unpartitioned projects.
+    ``command`` overrides the build's own (``lane run ENV -- COMMAND``).
+    """
+
+    id: str
+    project: str
+    environment: str
+    build: str
+    config: str
+    purpose: Purpose
+    partitions: tuple[str, ...]
+    tables: tuple[str, ...]
+    command: tuple[str, ...]
+    fingerprints: Mapping[str, str] = field(default_factory=dict)  # table -> version the output belongs to
+    promotion: str = ""
+    inputs: str = ""  # digest of the input pins
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A request made concrete for one machine: where the verified build lies, and the compiled file that
+    ``lanewise.current()`` reads. ``environment`` holds the child's variables in full: nothing else is inherited."""
+
+    request: RunRequest
+    directory: Path
+    compiled: Path
+    environment: Mapping[str, str]
+    log: Path
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How the command ended. ``seconds`` is wall time; ``tail`` the last lines it printed, redacted."""
+
+    exit_code: int
+    seconds: float
+    tail: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A run's own room in a warehouse. ``engine`` is what the runtime needs to write there, as JSON data."""
+
+    run: str
+    engine: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a run left in its space for one table, before anything is staged."""
+
+    table: str
+    columns: tuple[Column, ...]
+    partitions: Mapping[str, int]  # partition -> rows
+    null_partitions: int = 0  # rows whose partition is NULL: always a refusal

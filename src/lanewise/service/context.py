@@ -1,0 +1,79 @@
+"""What every story of ``service/`` is handed: the project, its config, and the ports to act through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lanewise.domain.environment import Config, Environment
+from lanewise.domain.ports import BuildStore, Ledger, Orchestrator, Secrets, Warehouse
+from lanewise.domain.project import Project
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who asks. ``proved_by`` says how we know: ``os-user`` on a laptop, ``declared`` when they merely say so."""
+
+    name: str
+    proved_by: str
+    emails: tuple[str, ...] = ()
+
+
+class Progress(Protocol):
+    """Where a story tells what it is doing: one line a step, and a count while a long one lasts."""
+
+    def say(self, line: str) -> None:
+        """A step is done or begun."""
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        """``done`` of ``total`` units of ``what`` are finished."""
+
+
+class Context(Protocol):
+    """One project's workshop. ``bootstrap`` builds it; attributes are made when first asked for."""
+
+    @property
+    def root(self) -> Path:
+        """The project's folder."""
+
+    @property
+    def home(self) -> Path:
+        """``root/.lanewise``: what the embedded default keeps."""
+
+    @property
+    def project(self) -> Project:
+        """The working tree's project file."""
+
+    @property
+    def config(self) -> Config:
+        """The working tree's environments file, resolved. Promotions use the pinned one: ``service.configure``."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record."""
+
+    @property
+    def builds(self) -> BuildStore:
+        """The build store."""
+
+    @property
+    def secrets(self) -> Secrets:
+        """Every secret store behind one door."""
+
+    @property
+    def runner(self) -> Orchestrator:
+        """What carries runs out."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks."""
+
+    @property
+    def progress(self) -> Progress:
+        """Where to tell."""
+
+    @property
+    def warehouse(self) -> Callable[[Environment], Warehouse]:
+        """Opens (once) the warehouse of an environment of this project."""
