@@ -1,1 +1,143 @@
-"""The only place that picks adapters."""
+"""The only place that picks adapters: it turns a folder into the ``Context`` that every story is handed.
+
+Adapters are found by entry points, the built-in ones included, so that a plug-in is on the same footing.
+Everything is made when first asked for: a command pays only for what it touches.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from lanewise.domain.environment import Config, Environment
+from lanewise.domain.ports import BuildStore, Ledger, Orchestrator, Secrets, SecretStore, Warehouse
+from lanewise.domain.project import Project
+from lanewise.errors import NotFound
+from lanewise.service.context import Actor, Progress
+
+PROJECT_FILE = "lanewise.yaml"
+
+
+class Quiet:
+    """Progress that nobody reads."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
+
+    def advance(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
+
+
+class Workshop:
+    """One project's ports, opened on first use. Satisfies ``service.context.Context``."""
+
+    def __init__(self, root: Path, progress: Progress | None = None) -> None:
+        self.root = root
+        self.home = root / ".lanewise"
+        self.progress: Progress = progress or Quiet()
+        self._warehouses: dict[str, Warehouse] = {}
+
+    @cached_property
+    def project(self) -> Project:
+        """The working tree's project file."""
+        from lanewise.config.load import load_project  # noqa: PLC0415 - `lane status` reads neither YAML file
+
+        return load_project(self.root)
+
+    @cached_property
+    def config(self) -> Config:
+        """The working tree's environments file."""
+        from lanewise.config.load import load_config  # noqa: PLC0415 - as above
+
+        return load_config(self.root, self.project, lanewise_variables(os.environ))
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger that the config names, by its URL's scheme."""
+        url = self.config.ledger
+        scheme = url.partition(":")[0].partition("+")[0]
+        opened: Ledger = _pick("lanewise.ledgers", scheme).load()(url, base=self.root)
+        return opened
+
+    @cached_property
+    def builds(self) -> BuildStore:
+        """The build store that the config names."""
+        store: BuildStore = _pick("lanewise.builds", "fsspec").load()(self.config.builds, base=self.root)
+        return store
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """Every installed secret store, opened when its scheme is first used."""
+        from lanewise.adapters.secrets.resolver import SecretResolver  # noqa: PLC0415 - only when a secret is asked for
+
+        def opener(point: EntryPoint) -> Callable[[], SecretStore]:
+            return lambda: point.load()(root=self.root)
+
+        return SecretResolver({point.name: opener(point) for point in entry_points(group="lanewise.secrets")})
+
+    @cached_property
+    def runner(self) -> Orchestrator:
+        """The local runner."""
+        runner: Orchestrator = _pick("lanewise.orchestrators", "local").load()(redact=self.secrets.redact)
+        return runner
+
+    @cached_property
+    def actor(self) -> Actor:
+        """Who asks: the OS user, or who they declare to be where the config allows that."""
+        return _actor(self.config, os.environ)
+
+    @property
+    def warehouse(self) -> Callable[[Environment], Warehouse]:
+        """Opens the warehouse of an environment, once."""
+        return self._open_warehouse
+
+    def _open_warehouse(self, environment: Environment) -> Warehouse:
+        key = f"{environment.name}/{environment.digest}"
+        if key not in self._warehouses:
+            destination = environment.connection("dst")
+            source = environment.connection("src") if self.project.inputs else None
+            self._warehouses[key] = _pick("lanewise.warehouses", destination.type).load()(
+                home=self.home, environment=environment.name, project=self.project.name,
+                destination=destination, source=source, secrets=self.secrets,
+            )  # fmt: skip
+        return self._warehouses[key]
+
+
+def open_context(directory: Path | None = None, progress: Progress | None = None) -> Workshop:
+    """The project that ``directory`` (or the current one) lies in. ``NotFound`` outside of any project."""
+    start = (directory or Path.cwd()).absolute()
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return Workshop(folder, progress)
+    raise NotFound("project file", PROJECT_FILE, hint=f"no {PROJECT_FILE} in {start} or above; `lane init` writes one")
+
+
+def lanewise_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The ``LANEWISE__*`` variables that override config."""
+    return {name: value for name, value in environ.items() if name.startswith("LANEWISE__")}
+
+
+def _pick(group: str, name: str) -> EntryPoint:
+    points = {point.name: point for point in entry_points(group=group)}
+    if name not in points:
+        raise NotFound(group.removeprefix("lanewise.").removesuffix("s"), name, known=points)
+    return points[name]
+
+
+def _actor(config: Config, environ: Mapping[str, str]) -> Actor:
+    declared = environ.get("LANEWISE_ACTOR", "")
+    name, proved_by = (declared, "declared") if declared and config.identity == "declared" else (_os_user(), "os-user")
+    person: Any = config.people.get(name)
+    return Actor(name=name, proved_by=proved_by, emails=person.emails if person else ())
+
+
+def _os_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"

@@ -1,0 +1,51 @@
+# Everything a newcomer needs: `make demo` and `make test` work on a bare machine with Python 3.11, make and git.
+# Each target makes its own set-up first; nothing is installed outside this folder.
+
+PYTHON ?= python3
+UV     := .boot/bin/uv
+BIN    := .venv/bin
+JOBS   ?= auto
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup demo test lint bench docs lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.ready ## Make .venv with `lane` in it, from hash-locked requirements
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lanewise needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .boot || { echo "lanewise needs the venv module: apt-get install python3-venv"; exit 1; }
+	@.boot/bin/pip install --quiet --disable-pip-version-check uv || { echo "lanewise needs a package registry that pip can reach"; exit 1; }
+
+.venv/.ready: $(UV) requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## Watch a real pipeline go from dev to prod and back
+	@$(BIN)/lane demo
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff format --check src tests benchmarks examples docs
+	@$(BIN)/ruff check src tests benchmarks examples docs
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: lint ## Lint, then every test
+	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal
+
+bench: setup ## Measure, each figure as a ratio within one run
+	@$(BIN)/python -m benchmarks
+
+docs: setup ## Write the generated pages of docs/reference
+	@$(BIN)/python -m docs.generate
+
+lock: $(UV) ## Pin the requirements anew, with hashes and without registry names
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--all-extras --group dev --no-emit-package lanewise pyproject.toml requirements/build.in -o requirements/dev.txt
+
+clean: ## Remove what make made
+	@rm -rf .venv .boot .cache
