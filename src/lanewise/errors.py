@@ -22,7 +22,8 @@
         ├── LedgerUnavailable
         ├── StoreUnavailable
         ├── WarehouseUnavailable
-        └── SecretUnavailable  a reference did not resolve (never shows a value)
+        ├── SecretUnavailable  a reference did not resolve (never shows a value)
+        └── LoginRefused       a server was reached and refused the secret
 
 An error carries facts and says what to do next: ``message`` for what happened, ``hint`` for the way on.
 The command line prints both on standard error and exits with ``exit_code``.
@@ -150,6 +151,10 @@ class WarehouseUnavailable(OutsideBroke):
 
 class SecretUnavailable(OutsideBroke):
     """A secret reference did not resolve. Carries the reference, never a value."""
+
+
+class LoginRefused(OutsideBroke):
+    """A server was reached and said no to what the secret reference resolves to."""
 
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:

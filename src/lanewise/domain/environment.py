@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from lanewise.domain.canonical import digest
-from lanewise.errors import NotFound
+from lanewise.errors import NotFound, SecretUnavailable
 
 Value = str | int | float | bool | None | list[Any] | dict[str, Any]
 
@@ -42,6 +42,14 @@ class SecretRef:
     def scheme(self) -> str:
         """The store's name: the part before the first colon."""
         return self.text.partition(":")[0]
+
+    def wanted(self, *, previous: bool = False) -> str:
+        """The reference to resolve: the current one, or the previous one. ``SecretUnavailable`` without one."""
+        if not previous:
+            return self.text
+        if self.previous is None:
+            raise SecretUnavailable(f"{self.text}: no previous version is declared", hint="add `previous:` beside it")
+        return self.previous
 
 
 @dataclass(frozen=True)

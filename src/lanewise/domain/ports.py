@@ -103,6 +103,9 @@ class SecretStore(Protocol):
     def age(self, reference: SecretRef) -> timedelta | None:
         """How long ago the value was written; None where the store can't tell."""
 
+    def concerns(self, reference: SecretRef) -> tuple[str, ...]:
+        """What is unsafe about the way the value is kept (a file that everybody may read), a sentence each."""
+
 
 class Warehouse(Protocol):
     """The tables of one pipeline in one environment.
@@ -187,8 +190,19 @@ class Secrets(Protocol):
     def age(self, reference: SecretRef) -> timedelta | None:
         """See ``SecretStore.age``."""
 
+    def concerns(self, reference: SecretRef) -> tuple[str, ...]:
+        """See ``SecretStore.concerns``."""
+
     def redact(self, text: str) -> str:
         """Replace every value that this process has resolved by ``***``."""
+
+
+class Login(Protocol):
+    """Logs in to what a connection names, and out again; found by connection type. Changes nothing there."""
+
+    def __call__(self, connection: Connection, values: Mapping[str, str]) -> None:
+        """``values`` are the connection's secrets by field. ``LoginRefused`` when the server says no to them;
+        another ``OutsideBroke`` when it can't be asked."""
 
 
 class WarehouseOpener(Protocol):
