@@ -31,7 +31,6 @@ The command line prints both on standard error and exits with ``exit_code``.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -159,6 +158,8 @@ class LoginRefused(OutsideBroke):
 
 def nearest_hint(name: str, known: Iterable[str]) -> str:
     """Say which of ``known`` was probably meant, or list them when there are few."""
+    import difflib  # noqa: PLC0415 - 2 ms that `lanewise.current()` need not pay
+
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=2, cutoff=0.55)
     if close:
