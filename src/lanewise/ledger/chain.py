@@ -41,15 +41,21 @@ def seal(draft: Draft, *, head: Head, stream: str, version: int, at: str, actor:
     Its data is what a reader will get back: JSON's own types. Raises ``WrongInput`` for data that JSON can't hold
     (NaN, lone surrogates, foreign types) and for an empty or unprintable stream, actor or type.
     """
-    for what, name in (("stream", stream), ("actor", actor), ("type", draft.type)):
-        if not name or not name.isprintable():
-            raise WrongInput(f"an event's {what} must be printable text, not {name!r}")
+    require_printable(stream=stream, actor=actor, type=draft.type)
     try:
         data = json.loads(canonical_json(draft.data))
     except (TypeError, ValueError) as error:
         raise WrongInput(f"the data of {draft.type} for {stream} is not JSON: {_reason(error)}") from error
     seq, previous = head[0] + 1, head[1]
     return _sealed(Event(seq, stream, version, draft.type, at, actor, data, previous, ""))
+
+
+def require_printable(**names: str) -> None:
+    """Raise ``WrongInput`` for a name that is empty or unprintable: not every store could hold it, nor every
+    terminal show it."""
+    for what, name in names.items():
+        if not name or not name.isprintable():
+            raise WrongInput(f"an event's {what} must be printable text, not {name!r}")
 
 
 def verify_chain(events: Iterable[Event], *, after: Head = EMPTY) -> Broken | None:

@@ -9,7 +9,7 @@ from threading import RLock
 
 from lanewise.domain.event import Draft, Event, Lease
 from lanewise.errors import GroundMoved, LeaseHeld
-from lanewise.ledger.chain import EMPTY, seal
+from lanewise.ledger.chain import EMPTY, require_printable, seal
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -35,6 +35,7 @@ class FakeLedger:
         self, stream: str, drafts: Sequence[Draft], *, actor: str, expect: int | None = None
     ) -> tuple[Event, ...]:
         """See ``Ledger.append``."""
+        require_printable(stream=stream, actor=actor)
         with self._lock:
             length = len(self.read(stream))
             if expect not in {None, length}:

@@ -140,6 +140,12 @@ class LedgerContract:
         with pytest.raises(LaneError):
             ledger.append(stream, [Draft("t")], actor="x")
 
+    def test_asking_for_what_no_event_can_hold_finds_nothing(self, ledger: Ledger) -> None:
+        """Command lines carry bytes that aren't Unicode."""
+        ledger.append("a", [Draft("t")], actor="x")
+        assert ledger.read("\udcff") == ledger.streams("\udcff") == ()
+        assert ledger.last("a", "\udcff") is None
+
     def test_read_starts_after_a_version(self, ledger: Ledger) -> None:
         """``after`` is the version that the caller has seen."""
         written = ledger.append("a", [Draft("t")] * 4, actor="x")
