@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lanewise.domain.evidence import Verdict
@@ -41,6 +42,19 @@ class Approval:
     bound_to: str
     at: str
     proved_by: str = "os-user"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class BrokenGlass:
+    """Gates that were skipped by break-glass: by whom, why, with which second person or until when (ISO 8601 UTC)."""
+
+    gates: tuple[str, ...]
+    reason: str
+    actor: str
+    at: str
+    second: str = ""
+    expires: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,3 +79,9 @@ class Promotion:
     verdicts: tuple[Verdict, ...] = ()  # the newest of each gate and moment
     broken_glass: tuple[str, ...] = ()  # gates skipped by break-glass
     version: int = 0
+    opened_by: str = ""  # the promotion whose success opened this one; "" when a person asked
+    came_from: State | None = None  # the state before this one: where a frozen or held one goes on
+    moved_at: str = ""  # since when it is in its state, ISO 8601 UTC
+    until: str = ""  # frozen: when the window closes, ISO 8601 UTC
+    evidence: Mapping[str, str] = field(default_factory=dict)  # "gate@moment" -> digest of what was measured
+    glass: tuple[BrokenGlass, ...] = ()  # every break-glass, in order
