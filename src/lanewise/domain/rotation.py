@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 from lanewise.domain.environment import SecretRef
@@ -24,14 +25,19 @@ def with_rotation(secrets: Secrets, reference: SecretRef, attempt: Callable[[str
         return attempt(tried[0])
     except LoginRefused as refusal:
         refused = refusal
-    for previous in (False, True) if reference.previous else (False,):
+    for value in _others(secrets, reference):
+        if value in tried:
+            continue
+        tried.append(value)
         try:
-            value = secrets.resolve(reference, previous=previous)
-            if value not in tried:
-                tried.append(value)
-                return attempt(value)
+            return attempt(value)
         except LoginRefused as refusal:
             refused = refusal
-        except SecretUnavailable:  # the store went away, or the previous value is gone: the refusal says more
-            continue
     raise refused
+
+
+def _others(secrets: Secrets, reference: SecretRef) -> Iterator[str]:
+    for previous in (False, True) if reference.previous else (False,):
+        with suppress(SecretUnavailable):  # it went away since: the refusal tells more
+            value = secrets.resolve(reference, previous=previous)
+            yield value

@@ -17,8 +17,8 @@ _NAME = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 class EnvStore:
     """Reads ``os.environ`` at the moment of use. It can't tell an age, and an empty variable counts as unset."""
 
-    def __init__(self, root: Path) -> None:  # noqa: ARG002 - every store is opened with the project's root
-        pass
+    def __init__(self, root: Path) -> None:
+        del root  # every store is opened with it; this one has no use for it
 
     def resolve(self, reference: SecretRef, *, previous: bool = False) -> str:
         """The variable's value. ``SecretUnavailable`` when it is unset, empty or not text."""

@@ -16,8 +16,8 @@ class KeyringStore:
     The name is what follows the last slash, so that a service may be a URL. Keyrings tell no age.
     """
 
-    def __init__(self, root: Path) -> None:  # noqa: ARG002 - every store is opened with the project's root
-        pass
+    def __init__(self, root: Path) -> None:
+        del root  # every store is opened with it; this one has no use for it
 
     def resolve(self, reference: SecretRef, *, previous: bool = False) -> str:
         """The password. ``SecretUnavailable`` when the extra or a keyring is missing, locked, or has no such entry."""
