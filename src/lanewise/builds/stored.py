@@ -17,6 +17,15 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _KEYS = {"project", "files", "interpreter", "lock", "images", "wheels", "format"}
 
 
+REBUILD = "the store was changed behind our back: `lane build` on the same files makes the build whole again"
+"""What to do about a stored build that has lost something."""
+
+
+def digest_of(data: bytes) -> str:
+    """``sha256:…`` of stored bytes."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The manifest's canonical JSON, whose SHA-256 is the build's digest."""
     return canonical_json(manifest)
@@ -25,11 +34,8 @@ def manifest_bytes(manifest: Manifest) -> bytes:
 def read_manifest(data: bytes, digest: str) -> Manifest:
     """The manifest that these stored bytes are. Raises ``BuildTampered`` when they are not what ``digest`` names, or
     name files that no build may hold: a digest alone does not make a manifest safe to unpack."""
-    if "sha256:" + hashlib.sha256(data).hexdigest() != digest:
-        raise BuildTampered(
-            f"the stored manifest of build {short(digest)} does not have that digest",
-            hint="the store was changed behind our back: build again from the same commit",
-        )
+    if digest_of(data) != digest:
+        raise BuildTampered(f"the stored manifest of build {short(digest)} does not have that digest", hint=REBUILD)
     try:
         return _checked(_manifest(json.loads(data)), data)
     except (_Malformed, WrongInput, ValueError, RecursionError) as error:

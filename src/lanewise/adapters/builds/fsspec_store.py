@@ -21,7 +21,7 @@ from pathlib import Path
 from lanewise.adapters.builds.pack import unpack_pack, write_pack
 from lanewise.adapters.builds.shelf import LocalShelf, Shelf, staged
 from lanewise.builds.pathcheck import check_paths
-from lanewise.builds.stored import manifest_bytes, provenance_bytes, read_manifest, read_provenance
+from lanewise.builds.stored import REBUILD, digest_of, manifest_bytes, provenance_bytes, read_manifest, read_provenance
 from lanewise.builds.tags import check_tag, is_tag
 from lanewise.domain.build import Build
 from lanewise.domain.canonical import short
@@ -52,20 +52,19 @@ class FsspecBuildStore:
             self._shelf = LocalShelf(str(base / _LOCAL.sub("", url)))
 
     def put(self, build: Build, root: Path) -> None:
-        """See ``BuildStore``. A stored build whose pack has lost bytes is made whole again."""
-        manifest = manifest_bytes(build.manifest)
+        """See ``BuildStore``. A stored build that has lost its manifest or part of its pack is made whole again."""
         folder = _folder(build.digest)
-        check_paths(file.path for file in build.manifest.files)
         with self._watched("written"):
-            if self._is_whole(folder, build.size, len(manifest)):
+            if self._is_whole(folder, build):
                 return
+            check_paths(file.path for file in build.manifest.files)
             with staged(self._shelf) as (handle, path):
                 write_pack(build, str(root), handle)
                 os.fsync(handle)
                 self._shelf.adopt(path, f"{folder}/{PACK}")
             with staged(self._shelf) as (handle, path):
                 with os.fdopen(os.dup(handle), "wb") as file:
-                    file.write(manifest)
+                    file.write(manifest_bytes(build.manifest))
                 os.fsync(handle)
                 self._shelf.adopt(path, f"{folder}/{MANIFEST}")
             self._shelf.create(f"{folder}/{PROVENANCE}", provenance_bytes(build.provenance))
@@ -122,7 +121,7 @@ class FsspecBuildStore:
                 length = self._shelf.size(key)
                 pack = self._shelf.open(key)
             except FileNotFoundError as error:
-                raise BuildTampered(f"the stored pack of build {short(digest)} is gone") from error
+                raise BuildTampered(f"the stored pack of build {short(digest)} is gone", hint=REBUILD) from error
             with contextlib.closing(pack):
                 unpack_pack(pack, length, manifest, str(into))
 
@@ -145,7 +144,7 @@ class FsspecBuildStore:
         try:
             manifest = self._shelf.read(f"{folder}/{MANIFEST}")
         except FileNotFoundError as error:
-            raise BuildTampered(f"the stored manifest of build {short(digest)} is gone") from error
+            raise BuildTampered(f"the stored manifest of build {short(digest)} is gone", hint=REBUILD) from error
         return Build(read_manifest(manifest, digest), read_provenance(provenance, digest), tags)
 
     def _exists(self, folder: str) -> bool:
@@ -157,9 +156,13 @@ class FsspecBuildStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _is_whole(self, folder: str, pack: int, manifest: int) -> bool:
-        sizes = self._has(f"{folder}/{PACK}"), self._has(f"{folder}/{MANIFEST}")
-        return sizes == (pack, manifest) and self._exists(folder)
+    def _is_whole(self, folder: str, build: Build) -> bool:
+        if not self._exists(folder) or self._has(f"{folder}/{PACK}") != build.size:
+            return False
+        try:
+            return digest_of(self._shelf.read(f"{folder}/{MANIFEST}")) == build.digest
+        except FileNotFoundError:
+            return False
 
     def _folders(self) -> tuple[str, ...]:
         return tuple(name for name in self._shelf.names("") if _HEX.fullmatch(name) and self._exists(name))

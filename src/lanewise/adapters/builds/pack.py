@@ -18,6 +18,7 @@ from lanewise.builds.pathcheck import check_paths, shown
 from lanewise.domain.build import Build, BuildFile, Manifest
 from lanewise.errors import BuildTampered, StoreUnavailable, WrongInput
 
+_SPOILT = "find out who writes to the store; then delete the build's folder there and `lane build` the same files"
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -51,7 +52,7 @@ def unpack_pack(pack: BinaryIO, length: int, manifest: Manifest, into: str) -> N
     check_paths(file.path for file in manifest.files)
     expected = sum(file.size for file in manifest.files)
     if length != expected:
-        raise BuildTampered(f"the stored pack has {length:,} bytes where its manifest has {expected:,}")
+        raise BuildTampered(f"the stored pack has {length:,} bytes where its manifest has {expected:,}", hint=_SPOILT)
     with _empty_folder(into) as top:
         free = shutil.disk_usage(top).free
         if expected > free:
@@ -71,7 +72,7 @@ def unpack_pack(pack: BinaryIO, length: int, manifest: Manifest, into: str) -> N
 def _expect_end(pack: BinaryIO) -> None:
     """The length was looked at before; the pack may have grown since."""
     if pack.read(1):
-        raise BuildTampered("the stored pack is longer than its manifest says")
+        raise BuildTampered("the stored pack is longer than its manifest says", hint=_SPOILT)
 
 
 def _copy_out(pack: BinaryIO, file: BuildFile, name: str, folder: int) -> None:
@@ -83,7 +84,7 @@ def _copy_out(pack: BinaryIO, file: BuildFile, name: str, folder: int) -> None:
             left -= len(chunk)
             _write_all(handle, chunk)
         if left or "sha256:" + hasher.hexdigest() != file.digest:
-            raise BuildTampered(f"the stored bytes of {shown(file.path)} are not those that were built")
+            raise BuildTampered(f"the stored bytes of {shown(file.path)} are not those that were built", hint=_SPOILT)
         os.fchmod(handle, 0o755 if file.executable else 0o644)
     finally:
         os.close(handle)
@@ -124,6 +125,7 @@ def _empty_folder(into: str) -> Iterator[int]:
     try:
         if os.listdir(handle):  # noqa: PTH208 - by handle, which pathlib can't
             raise WrongInput(f"can't unpack into {into}: it is not empty")
+        os.fchmod(handle, 0o755)
         yield handle
     finally:
         os.close(handle)
