@@ -57,6 +57,10 @@ class Look(Protocol):
     def previous(self) -> Environment | None:
         """The environment before it in the promotion order; None for the first."""
 
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The names of all environments in the promotion order."""
+
     def command(self, command: str, *, timeout: float) -> CommandReport:
         """Run a command inside the verified candidate build, with the target's settings and the last JUnit or SARIF
         report it leaves read back. ``timeout`` in seconds."""
