@@ -4,8 +4,7 @@
 PYTHON ?= python3
 UV     := .boot/bin/uv
 BIN    := .venv/bin
-JOBS   ?= auto
-export PYTHONDONTWRITEBYTECODE :=
+JOBS   ?= 2
 
 .PHONY: help setup demo test lint bench docs lock clean
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lanewise.domain.environment import Config, Environment
-from lanewise.domain.ports import BuildStore, Ledger, Orchestrator, Secrets, SecretStore, Warehouse
+from lanewise.domain.ports import BuildStore, Ledger, Login, Orchestrator, Secrets, SecretStore, Warehouse
 from lanewise.domain.project import Project
 from lanewise.errors import NotFound
 from lanewise.service.context import Actor, Progress
@@ -54,7 +54,12 @@ class Workshop:
         """The working tree's environments file."""
         from lanewise.config.load import load_config  # noqa: PLC0415 - as above
 
-        return load_config(self.root, self.project, lanewise_variables(os.environ))
+        return load_config(self.root, self.project, self.overrides)
+
+    @property
+    def overrides(self) -> Mapping[str, str]:
+        """The ``LANEWISE__*`` variables in force for this command."""
+        return lanewise_variables(os.environ)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -120,6 +125,14 @@ def open_context(directory: Path | None = None, progress: Progress | None = None
 def lanewise_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The ``LANEWISE__*`` variables that override config."""
     return {name: value for name, value in environ.items() if name.startswith("LANEWISE__")}
+
+
+def find_login(connection_type: str) -> Login | None:
+    """What logs in to connections of this type, to prove a secret; None where nothing installed does."""
+    for point in entry_points(group="lanewise.logins", name=connection_type):
+        login: Login = point.load()
+        return login
+    return None
 
 
 def _pick(group: str, name: str) -> EntryPoint:

@@ -90,7 +90,7 @@ class Story(TyperGroup):
 app = typer.Typer(cls=Story, rich_markup_mode=None, add_completion=True, no_args_is_help=True)
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback signature
+def _version(wanted: bool) -> None:
     if wanted:
         from lanewise import __version__  # noqa: PLC0415 - only for --version
 
@@ -101,7 +101,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback signature
 @app.callback()
 def lane(
     directory: str = typer.Option("", "--directory", "-C", metavar="DIR", help="Work as if started in DIR."),
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),  # noqa: ARG001, FBT001, FBT003
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),  # noqa: ARG001 - the callback answers it
 ) -> None:
     """One build of a pipeline through dev, stage and prod."""
     if directory:

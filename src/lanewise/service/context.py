@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +49,10 @@ class Context(Protocol):
     @property
     def config(self) -> Config:
         """The working tree's environments file, resolved. Promotions use the pinned one: ``service.configure``."""
+
+    @property
+    def overrides(self) -> Mapping[str, str]:
+        """The ``LANEWISE__*`` variables in force for this command."""
 
     @property
     def ledger(self) -> Ledger:

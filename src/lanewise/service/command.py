@@ -1,0 +1,52 @@
+"""Run a gate's command inside a verified build, with an environment's settings, and read the report it leaves."""
+
+from __future__ import annotations
+
+import shlex
+import string
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from lanewise.domain.environment import Environment
+from lanewise.domain.evidence import CommandReport
+from lanewise.domain.run import Launch, Purpose, RunRequest
+from lanewise.service.candidate import Candidate
+from lanewise.service.compiled import compile_lane, write_compiled
+from lanewise.service.context import Context
+from lanewise.service.launch import child_variables
+from lanewise.service.reports import read_report
+from lanewise.service.run import new_id
+
+
+def run_command(
+    ctx: Context, candidate: Candidate, lane: Environment, command: str, *, timeout: float, scratch: Path
+) -> CommandReport:
+    """The command sees the settings of ``lane`` and no way to publish. It leaves JUnit or SARIF files in the folder
+    ``LANEWISE_REPORTS``; pytest is told to by itself. ``timeout`` in seconds; ``scratch`` is an empty folder."""
+    request = RunRequest(
+        id=new_id(Purpose.TESTS.value), project=ctx.project.name, environment=lane.name, build=candidate.digest,
+        config=lane.digest, purpose=Purpose.TESTS, partitions=(), tables=(), command=(),
+    )  # fmt: skip
+    reports = scratch / "reports"
+    reports.mkdir()
+    compiled = scratch / "compiled.json"
+    document = compile_lane(lane, candidate.project, candidate.digest, request, None)
+    write_compiled(compiled, {**document, "root": str(ctx.root), "log_format": ctx.config.log_format})
+    variables = child_variables(ctx, request, lane, candidate.project) | {
+        "PYTHONPATH": str(candidate.directory),
+        "LANEWISE_COMPILED": str(compiled),
+        "LANEWISE_REPORTS": str(reports),
+        "PYTEST_ADDOPTS": f"-p no:cacheprovider --junitxml={reports / 'pytest.xml'}",
+    }
+    log = ctx.home / "logs" / f"{request.id}.log"
+    words = _words(command, variables)
+    outcome = ctx.runner.run(
+        Launch(replace(request, command=words), candidate.directory, compiled, variables, log, timeout)
+    )
+    return read_report(reports, outcome)
+
+
+def _words(command: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Split as a shell would, and ``$NAME`` replaced from the child's own variables; no shell is involved."""
+    return tuple(string.Template(word).safe_substitute(variables) for word in shlex.split(command))

@@ -1,0 +1,79 @@
+"""Gather the ground that a plan stands on, and keep plans: in the ledger for resuming, in a file for reviewing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lanewise.domain.canonical import plain
+from lanewise.domain.environment import Environment
+from lanewise.domain.plan import Plan
+from lanewise.domain.promotion import Promotion
+from lanewise.errors import GroundMoved, WrongInput
+from lanewise.promotion.ground import Ground
+from lanewise.promotion.planner import make_plan
+from lanewise.service.candidate import Candidate, open_candidate
+from lanewise.service.configure import in_force
+from lanewise.service.context import Context
+from lanewise.service.promotions import stream_of
+from lanewise.service.releases import as_released, quarantined
+from lanewise.service.releases import stream_of as environment_stream
+
+
+def plan_build(ctx: Context, build: str, environment: str) -> Plan:
+    """What promoting a build into an environment would do, under the pinned config."""
+    return plan_for(ctx, open_candidate(ctx, build), in_force(ctx).environment(environment))
+
+
+def plan_for(ctx: Context, candidate: Candidate, target: Environment) -> Plan:
+    """The plan on the ground as it is now."""
+    warehouse = ctx.warehouse(target)
+    return make_plan(Ground(
+        project=candidate.project, environment=target, live=warehouse.live(), build=candidate.digest,
+        fingerprints=candidate.fingerprints(target), now=ctx.ledger.now(),
+        live_environment=as_released(ctx, target.name), inputs=warehouse.pin(candidate.project.inputs),
+        quarantined=frozenset(quarantined(ctx.ledger.read(environment_stream(ctx, target.name)))),
+    ))  # fmt: skip
+
+
+def recorded_plan(ctx: Context, promotion: Promotion) -> Plan:
+    """The newest plan that a promotion's stream holds."""
+    found = ctx.ledger.last(stream_of(promotion.project, promotion.id), "promotion.planned")
+    if found is None:
+        command = f"lane promote {promotion.build[7:15]} --to {promotion.environment}"
+        raise GroundMoved(f"{promotion.id} has no plan yet", hint=f"`{command}` makes one")
+    return decode_plan(found.data["document"])
+
+
+def decode_plan(document: Mapping[str, Any]) -> Plan:
+    """A plan from its JSON data. Raises ``ValueError`` (pydantic's) where it is no plan."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 - 100 ms that `lane status` need not pay
+
+    return TypeAdapter(Plan).validate_python(document)
+
+
+def write_plan(plan: Plan, file: Path) -> None:
+    """Save a plan with its digest, all or nothing."""
+    text = json.dumps({"plan": plain(plan), "digest": plan.digest}, indent=2, ensure_ascii=False)
+    aside = file.with_name(file.name + ".part")
+    try:
+        aside.write_text(text + "\n", encoding="utf-8")
+        aside.replace(file)
+    except OSError as error:
+        raise WrongInput(f"the plan can't be saved as {file}: {error.strerror}") from error
+
+
+def read_plan(file: Path) -> Plan:
+    """A saved plan; refused when its content is not what its digest says."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        plan = decode_plan(document["plan"])
+    except OSError as error:
+        raise WrongInput(f"{file} can't be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise WrongInput(f"{file} is no saved plan", hint="`lane plan BUILD --to ENV --out FILE` saves one") from error
+    if plan.digest != document.get("digest"):
+        raise GroundMoved(f"{file} was changed after it was saved", hint="make a new one with `lane plan`")
+    return plan

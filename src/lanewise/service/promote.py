@@ -1,0 +1,254 @@
+"""The story of a promotion: asked for, gated, approved, and driven to its end, or resumed after a crash.
+
+Nothing here holds state between steps: each step reads where the promotion stands, does one thing, and writes it
+down, so that the next command goes on wherever the last one was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lanewise.domain.canonical import short
+from lanewise.domain.environment import Config, Environment
+from lanewise.domain.evidence import Moment, Result, Verdict
+from lanewise.domain.plan import Plan
+from lanewise.domain.promotion import Promotion, State
+from lanewise.errors import GroundMoved, Quarantined, Refused
+from lanewise.promotion.approvals import Missing, approved, bound_to, expired
+from lanewise.promotion.breakglass import FREEZE, Waiver, skippable, skips
+from lanewise.promotion.freeze import open_window
+from lanewise.promotion.planner import ground_moved
+from lanewise.promotion.states import FINAL, HOLDS_LEASE, holds_lock
+from lanewise.promotion.supersede import superseded_by
+from lanewise.service import promotions
+from lanewise.service.candidate import Candidate, open_candidate
+from lanewise.service.configure import in_force
+from lanewise.service.context import Context
+from lanewise.service.gating import judge_gates, still_stands
+from lanewise.service.ground import plan_for, recorded_plan
+from lanewise.service.look import Eyes
+from lanewise.service.promotions import Journal
+from lanewise.service.releases import paused, quarantined, releases, stream_of
+from lanewise.service.rollback import finish_rollback
+from lanewise.service.rollout import Rollout
+from lanewise.service.verify import checkpoint
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a person asked for beyond build and environment. ``plan``: a saved plan to apply exactly."""
+
+    plan: Plan | None = None
+    skip: tuple[str, ...] = ()  # gates to skip by break-glass
+    waiver: Waiver | None = None
+    opened_by: str = ""
+    wait: timedelta = timedelta(0)  # how long to wait for somebody else's lease
+
+
+def promote(ctx: Context, build: str, environment: str, asked: Asked = Asked()) -> Promotion:
+    """Move a build into an environment: request (or pick up) its promotion, and drive it as far as it goes."""
+    finish_interrupted(ctx, environment)
+    candidate = open_candidate(ctx, build)
+    config = in_force(ctx)
+    promotion = _pick_up_or_request(ctx, candidate, config.environment(environment), asked)
+    return drive(ctx, promotion.id, saved=asked.plan, wait=asked.wait)
+
+
+def finish_interrupted(ctx: Context, environment: str) -> Promotion | None:
+    """Finish what a crash left half done in an environment. A held promotion waits for a person and stays."""
+    finish_rollback(ctx, environment)
+    stuck = promotions.under_way(ctx, environment)
+    if stuck is None or stuck.state is State.HELD:
+        return None
+    ctx.progress.say(f"{stuck.id} was interrupted in {stuck.state.value}: finishing it first")
+    return drive(ctx, stuck.id)
+
+
+def request(ctx: Context, candidate: Candidate, target: Environment, asked: Asked) -> Promotion:
+    """Open a promotion; older ones that have not begun give way to it."""
+    promotion = promotions.request(ctx, target.name, {
+        "build": candidate.digest, "config": target.digest, "requester": ctx.actor.name,
+        "opened_by": asked.opened_by, "document": in_force(ctx).digest,
+    })  # fmt: skip
+    if asked.skip:
+        _break_glass(ctx, promotion, target, asked)
+    for older in superseded_by(promotions.open_promotions(ctx, target.name), promotion):
+        Journal(ctx, older).move(State.SUPERSEDED, f"{promotion.id} came after it")
+    return promotions.load(ctx, promotion.id)
+
+
+def _break_glass(ctx: Context, promotion: Promotion, target: Environment, asked: Asked) -> None:
+    waiver = asked.waiver or Waiver(ctx.actor.name, "")
+    gates = tuple(spec.name for spec in target.rules.gates)
+    skipped = skippable(gates, asked.skip, waiver=waiver, now=ctx.ledger.now())
+    Journal(ctx, promotion).write("glass.broken", gates=skipped, reason=waiver.reason, second=waiver.second,
+                                  expires=waiver.expires.isoformat() if waiver.expires else "")  # fmt: skip
+
+
+def drive(ctx: Context, promotion_id: str, *, saved: Plan | None = None, wait: timedelta = timedelta(0)) -> Promotion:
+    """Take a promotion from where it stands to a final state, or to the first thing it must wait for."""
+    going = Drive.of(ctx, promotions.load(ctx, promotion_id), saved, wait)
+    done = going.go()
+    if done.state in FINAL:
+        checkpoint(ctx)
+    if done.state is State.SUCCEEDED:
+        _open_next(ctx, going)
+    return done
+
+
+def _open_next(ctx: Context, done: Drive) -> None:
+    """A success opens the promotion into the next environment where people have to approve it: they see it waiting."""
+    following = done.config.after(done.target.name)
+    if following is None or not done.target.rules.opens_next or not following.rules.approvals.count:
+        return
+    try:
+        opened = _pick_up_or_request(ctx, done.candidate, following, Asked(opened_by=done.journal.promotion.id))
+    except Refused as refusal:  # paused, quarantined or busy: automatic promotion waits for a person
+        ctx.progress.say(f"no promotion into {following.name} was opened: {refusal.message}")
+        return
+    ctx.progress.say(f"{opened.id} is open: {short(opened.build)} → {following.name}")
+    Drive.of(ctx, opened, None, timedelta(0)).go()
+
+
+def _pick_up_or_request(ctx: Context, candidate: Candidate, target: Environment, asked: Asked) -> Promotion:
+    held = promotions.under_way(ctx, target.name)
+    if held is not None:
+        raise Refused(f"{held.id} is {held.state.value} in {target.name}: {held.reason}",
+                      hint=f"`lane why {held.id}` says what it waits for")  # fmt: skip
+    for standing in promotions.open_promotions(ctx, target.name):
+        if (standing.build, standing.config) == (candidate.digest, target.digest):
+            return standing
+    _check_admitted(ctx, candidate, target)
+    return request(ctx, candidate, target, asked)
+
+
+def _check_admitted(ctx: Context, candidate: Candidate, target: Environment) -> None:
+    events = ctx.ledger.read(stream_of(ctx, target.name))
+    if candidate.digest in quarantined(events):
+        raise Quarantined(f"build {candidate.build.short} was rolled back out of {target.name} and is in quarantine",
+                          hint=f"`lane resume {target.name} --build {candidate.build.short}` lifts it")  # fmt: skip
+    reason = paused(events)
+    if reason is not None:
+        raise Refused(f"{target.name} is paused: {reason}", hint=f"`lane resume {target.name}` lets promotions go on")
+    name, before = candidate.build.short, in_force(ctx).before(target.name)
+    if before is not None and candidate.digest not in {r.build for r in releases(ctx, before.name)}:
+        raise Refused(f"build {name} has not been live in {before.name}, which comes before {target.name}",
+                      hint=f"`lane promote {name} --to {before.name}` first")  # fmt: skip
+
+
+@dataclass
+class Drive:
+    """One process taking one promotion forward."""
+
+    ctx: Context
+    journal: Journal
+    config: Config
+    candidate: Candidate
+    target: Environment
+    saved: Plan | None
+    wait: timedelta
+
+    @classmethod
+    def of(cls, ctx: Context, promotion: Promotion, saved: Plan | None, wait: timedelta) -> Drive:
+        """Open everything that the promotion names."""
+        config = in_force(ctx)
+        candidate = open_candidate(ctx, promotion.build)
+        return cls(
+            ctx, Journal(ctx, promotion), config, candidate, config.environment(promotion.environment), saved, wait
+        )
+
+    def go(self) -> Promotion:
+        """Step until a final state, or until a step leaves the state as it was: then it waits."""
+        while (state := self.journal.promotion.state) not in FINAL:
+            if state in HOLDS_LEASE:
+                self._rollout().go()
+            else:
+                self._steps()[state]()
+            if self.journal.promotion.state is state:
+                break
+        return self.journal.promotion
+
+    def _steps(self) -> Mapping[State, Callable[[], object]]:
+        return {
+            State.REQUESTED: self._plan, State.GATING: self._gate, State.AWAITING_APPROVAL: self._await_approval,
+            State.READY: self._leave, State.FROZEN: self._thaw,
+        }  # fmt: skip
+
+    def _plan(self) -> None:
+        plan = plan_for(self.ctx, self.candidate, self.target)
+        self.journal.write("promotion.planned", plan=plan.digest, document=plan)
+        self.journal.move(State.GATING, f"{len(plan.gates)} gates to pass")
+
+    def _gate(self) -> None:
+        verdicts = judge_gates(self.journal, self._eyes())
+        failed = [v for v in verdicts if v.result is Result.FAIL]
+        open_ones = [v for v in verdicts if not v.passes]
+        if failed:
+            self.journal.move(State.REJECTED, _names(failed))
+        elif open_ones:
+            self._wait_in(State.GATING, _names(open_ones))
+        elif self._plan_seen().approvals.count:
+            self.journal.move(State.AWAITING_APPROVAL, "every gate passed; a person has to approve")
+        else:
+            self.journal.move(State.READY, "every gate passed")
+
+    def _await_approval(self) -> None:
+        plan, promotion, now = self._plan_seen(), self.journal.promotion, self.ctx.ledger.now()
+        if expired(promotion, plan.approvals, now):
+            self.journal.move(State.EXPIRED, "nobody approved it in time")
+            return
+        missing = approved(promotion, plan.approvals, bound_to(promotion))
+        if isinstance(missing, Missing):
+            return
+        self.journal.move(State.READY, "approved")
+
+    def _leave(self) -> None:
+        freeze = open_window(self.target.rules.freeze, self.ctx.ledger.now())
+        if freeze is not None and not skips(self.journal.promotion, FREEZE, self.ctx.ledger.now()):
+            self.journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {freeze.until.isoformat()}",
+                              until=freeze.until.isoformat())  # fmt: skip
+            return
+        self.journal.move(State.ACQUIRING, "taking the lane")
+
+    def _thaw(self) -> None:
+        if open_window(self.target.rules.freeze, self.ctx.ledger.now()) is None:
+            under_way = holds_lock(self.journal.promotion)
+            self.journal.move(State.CANARY if under_way else State.READY, "the freeze is over")
+
+    def _rollout(self) -> Rollout:
+        return Rollout(self.ctx, self.journal, self.config, self.candidate, self.target, recheck=self._recheck,
+                       plan_now=self._plan_now, wait=self.wait)  # fmt: skip
+
+    def _recheck(self) -> str:
+        """Everything that was decided without a lock, decided once more under it: why not, or nothing."""
+        doubts = [v for v in still_stands(self.journal, self._eyes()) if not v.passes]
+        if doubts:
+            return _names(doubts)
+        missing = approved(self.journal.promotion, self._plan_seen().approvals, bound_to(self.journal.promotion))
+        return "approvals are missing or void" if isinstance(missing, Missing) else ""
+
+    def _plan_now(self) -> Plan:
+        """The plan on the ground as it is under the lock; a saved plan must still be that very plan."""
+        now = plan_for(self.ctx, self.candidate, self.target)
+        moved = ground_moved(self.saved, now) if self.saved is not None else ()
+        if moved:
+            raise GroundMoved(
+                "the saved plan can't be applied: " + "; ".join(moved), hint="make a new one with `lane plan`"
+            )
+        return now
+
+    def _plan_seen(self) -> Plan:
+        return recorded_plan(self.ctx, self.journal.promotion)
+
+    def _eyes(self) -> Eyes:
+        return Eyes(self.ctx, self.candidate, self._plan_seen(), self.target, self.config.before(self.target.name),
+                    self.ctx.warehouse(self.target), Moment.BEFORE)  # fmt: skip
+
+    def _wait_in(self, state: State, reason: str) -> None:
+        self.ctx.progress.say(f"{self.journal.promotion.id}  {state.value}  waits: {reason}")
+
+
+def _names(verdicts: list[Verdict]) -> str:
+    return "; ".join(f"{v.gate}: {v.reason}" for v in verdicts)

@@ -1,0 +1,132 @@
+"""What has been live where, as the ledger tells it, and the environment exactly as it was released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lanewise.config.load import from_document
+from lanewise.domain.environment import Config, Environment
+from lanewise.domain.event import Draft, Event
+from lanewise.domain.promotion import Promotion
+from lanewise.domain.publication import Pointer
+from lanewise.errors import NotFound
+from lanewise.service.context import Context
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release: a build and a config digest, live from ``at`` on as map ``map``. ``base_map`` is the map
+    that was live just before it. ``kind``: promotion, config or rollback."""
+
+    build: str
+    config: str
+    document: str
+    map: int
+    base_map: int
+    kind: str
+    promotion: str
+    at: str
+    overrides: Mapping[str, str]
+
+
+def stream_of(ctx: Context, environment: str) -> str:
+    """Where an environment's releases, pauses and quarantines are told."""
+    return f"environment/{ctx.project.name}/{environment}"
+
+
+def releases(ctx: Context, environment: str) -> tuple[Release, ...]:
+    """Every release of an environment, oldest first."""
+    return tuple(release_of(e) for e in ctx.ledger.read(stream_of(ctx, environment)) if e.type == "release.changed")
+
+
+def release_of(event: Event) -> Release:
+    """The release that a ``release.changed`` tells of."""
+    data = event.data
+    return Release(
+        build=data["build"], config=data["config"], document=data["document"], map=data["map"],
+        base_map=data["base_map"], kind=data["kind"], promotion=data.get("promotion", ""), at=event.at,
+        overrides=data.get("overrides", {}),
+    )  # fmt: skip
+
+
+def quarantined(events: Sequence[Event]) -> tuple[str, ...]:
+    """The builds that an environment's stream says are rolled back and not cleared."""
+    held: dict[str, None] = {}
+    for event in events:
+        if event.type == "build.quarantined":
+            held[event.data["build"]] = None
+        elif event.type == "quarantine.lifted":
+            held.pop(event.data["build"], None)
+    return tuple(held)
+
+
+def paused(events: Sequence[Event]) -> str | None:
+    """Why forward promotions into an environment are paused; None when they are not."""
+    reason: str | None = None
+    for event in events:
+        if event.type in {"environment.paused", "environment.locked"}:
+            reason = event.data.get("reason", "") or "no reason given"
+        elif event.type == "environment.resumed":
+            reason = None
+    return reason
+
+
+def as_released(ctx: Context, environment: str) -> Environment | None:
+    """The environment with the config its live release was made with; None when nothing was ever released.
+
+    Config pinned since then is not in force before a promotion takes it there.
+    """
+    newest = ctx.ledger.last(stream_of(ctx, environment), "release.changed")
+    return None if newest is None else environment_of(ctx, environment, release_of(newest))
+
+
+def environment_of(ctx: Context, environment: str, release: Release) -> Environment:
+    """The environment as one release had it: the pinned document of that digest, with its overrides."""
+    return config_document(ctx, release.document, release.overrides).environment(environment)
+
+
+def config_document(ctx: Context, digest: str, overrides: Mapping[str, str]) -> Config:
+    """The pinned config of that digest."""
+    applied = [e for e in ctx.ledger.read(f"config/{ctx.project.name}") if e.type == "config.applied"]
+    for event in reversed(applied):
+        if event.data["digest"] == digest:
+            return from_document(event.data["document"], ctx.project, overrides)
+    raise NotFound("pinned config", digest, hint="`lane verify` says whether the ledger is whole")
+
+
+def record_release(ctx: Context, target: Environment, promotion: Promotion, pointer: Pointer, document: str) -> None:
+    """Write that a promotion's build and config are live now. Written once, however often it is resumed."""
+    newest = ctx.ledger.last(stream_of(ctx, target.name), "release.changed")
+    if newest is not None and newest.data.get("promotion") == promotion.id:
+        return
+    same_build = newest is not None and newest.data["build"] == promotion.build
+    ctx.ledger.append(stream_of(ctx, target.name), [Draft("release.changed", {
+        "build": promotion.build, "config": promotion.config, "document": document, "overrides": dict(ctx.overrides),
+        "map": pointer.number, "base_map": promotion.base_map, "promotion": promotion.id,
+        "kind": "config" if same_build else "promotion",
+    })], actor=ctx.actor.name)  # fmt: skip
+
+
+def withdraw_release(ctx: Context, target: Environment, promotion: Promotion, pointer: Pointer, reason: str) -> None:
+    """After a revert: if the promotion's release was already written, the one before it is live again, and the build
+    that readers have seen is in quarantine."""
+    told = releases(ctx, target.name)
+    if not told or told[-1].promotion != promotion.id or told[-1].kind == "rollback":
+        return
+    drafts = [Draft("build.quarantined", {"build": promotion.build, "reason": reason})]
+    if len(told) > 1:
+        back = told[-2]
+        drafts.insert(0, Draft("release.changed", {
+            "build": back.build, "config": back.config, "document": back.document, "overrides": dict(back.overrides),
+            "map": pointer.number, "base_map": told[-1].map, "promotion": promotion.id, "kind": "rollback",
+        }))  # fmt: skip
+    ctx.ledger.append(stream_of(ctx, target.name), drafts, actor=ctx.actor.name)
+
+
+def lock(ctx: Context, target: Environment, promotion: Promotion, reason: str) -> None:
+    """Nothing moves forward here until a person has looked: a revert failed."""
+    draft = Draft("environment.locked", {
+        "promotion": promotion.id, "reason": f"{promotion.id} could not be reverted: {reason}",
+    })  # fmt: skip
+    ctx.ledger.append(stream_of(ctx, target.name), [draft], actor=ctx.actor.name)

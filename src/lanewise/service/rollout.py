@@ -1,0 +1,279 @@
+"""Carry a plan out under the lane's lease: compute, judge, expose, cut over, verify; or go back.
+
+Each effect is journalled as intended before and as done after. After a crash nothing is guessed: the warehouse is
+asked whether the slices of a step are live, and the step is finished or done again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
+
+from lanewise.domain.comparison import TableComparison
+from lanewise.domain.environment import Config, Environment
+from lanewise.domain.evidence import Moment, Result, Verdict
+from lanewise.domain.plan import Plan
+from lanewise.domain.ports import Warehouse
+from lanewise.domain.project import Column
+from lanewise.domain.promotion import Promotion, State
+from lanewise.domain.publication import PartitionMap
+from lanewise.errors import GroundMoved, LaneError, LeaseHeld, RunFailed
+from lanewise.promotion.breakglass import FREEZE, skips
+from lanewise.promotion.canary.judge import Judgement, judge
+from lanewise.promotion.freeze import open_window
+from lanewise.promotion.states import HOLDS_LEASE
+from lanewise.publication.maps import cut_over, differing, give_back, overlay, uncovered
+from lanewise.service import promotions
+from lanewise.service.candidate import Candidate
+from lanewise.service.compute import Computed, Computer, Slices, recorded, runs_of
+from lanewise.service.context import Context
+from lanewise.service.gating import CANARY, judge_gates
+from lanewise.service.ground import recorded_plan
+from lanewise.service.lease import Held, held
+from lanewise.service.look import Eyes
+from lanewise.service.promotions import Journal
+from lanewise.service.releases import lock, record_release, withdraw_release
+
+_TRIES = 5
+
+
+class _Behind(Exception):
+    """Somebody has published partitions that the candidate has not computed."""
+
+
+@dataclass
+class Rollout:
+    """One process carrying one plan out."""
+
+    ctx: Context
+    journal: Journal
+    config: Config
+    candidate: Candidate
+    target: Environment
+    recheck: Callable[[], str]
+    plan_now: Callable[[], Plan]
+    wait: timedelta
+    fence: int = 0
+    warehouse: Warehouse = field(init=False)
+    _hold: Held = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.warehouse = self.ctx.warehouse(self.target)
+
+    def go(self) -> Promotion:
+        """Step under the lease until the promotion ends or waits for a person."""
+        with held(self.ctx, f"{self.plan_scope}", self.wait) as hold:
+            self._hold, self.fence = hold, hold.lease.fence
+            self.warehouse.raise_fence(self.fence)
+            while (before := self.state) in HOLDS_LEASE:
+                self._step()
+                if self.state is before:
+                    break
+        return self.journal.promotion
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        return self.journal.promotion.state
+
+    @property
+    def plan_scope(self) -> str:
+        """What the lease is on."""
+        return f"{self.ctx.project.name}/{self.target.name}"
+
+    @property
+    def plan(self) -> Plan:
+        """The plan it follows."""
+        return recorded_plan(self.ctx, self.journal.promotion)
+
+    def _step(self) -> None:
+        steps: Mapping[State, Callable[[], None]] = {
+            State.ACQUIRING: self._acquire, State.PREPARING: self._prepare, State.CANARY: self._compute,
+            State.JUDGING: self._judge, State.CUTOVER: self._cut_over, State.VERIFYING: self._verify,
+            State.REVERTING: self._revert, State.HELD: lambda: None,
+        }  # fmt: skip
+        try:
+            steps[self.state]()
+        except RunFailed as error:
+            self.journal.move(State.REVERTING, error.message)
+
+    def _acquire(self) -> None:
+        other = promotions.under_way(self.ctx, self.target.name)
+        if other is not None and other.id != self.journal.promotion.id:
+            raise LeaseHeld(self.plan_scope, other.id)
+        doubt = self.recheck()
+        if doubt:
+            self.journal.move(State.GATING, doubt)
+            return
+        plan = self.plan_now()
+        if plan.digest != self.journal.promotion.plan:
+            self.journal.write("promotion.planned", plan=plan.digest, document=plan)
+        self.journal.write("promotion.acquired", fence=self.fence, base_map=self.warehouse.pointer().number)
+        self.journal.move(State.PREPARING, "the lane is ours")
+
+    def _prepare(self) -> None:
+        plan = self.plan
+        if any(step.partitions for step in plan.steps):
+            self.journal.move(State.CANARY, _step_line(plan, 0), step=0)
+        else:
+            self.journal.move(State.CUTOVER, "nothing has to be computed")
+
+    def _compute(self) -> None:
+        step = self.journal.promotion.step
+        if recorded(self.journal, step) is None:
+            self._computer().step(step)
+        self.journal.move(State.JUDGING, f"step {step + 1} of {len(self.plan.steps)} is computed")
+
+    def _judge(self) -> None:
+        step, plan = self.journal.promotion.step, self.plan
+        computed = recorded(self.journal, step)
+        if computed is None:  # the record of the computation is not there: compute again
+            self.journal.move(State.CANARY, "computing the step again", step=step)
+            return
+        verdicts = [*judge_gates(self.journal, self._eyes(Moment.CANDIDATE, computed)), self._compare(computed)]
+        bad = [v for v in verdicts if v.result is Result.FAIL]
+        doubtful = [v for v in verdicts if not v.passes]
+        if bad:
+            self.journal.move(State.REVERTING, "; ".join(f"{v.gate}: {v.reason}" for v in bad))
+        elif doubtful and not _accepted(self.journal, step):
+            self.journal.move(State.HELD, "; ".join(f"{v.gate}: {v.reason}" for v in doubtful))
+        elif step + 1 == len(plan.steps):
+            self.journal.move(State.CUTOVER, "judged and found good")
+        else:
+            self._expose(step, computed)
+
+    def _compare(self, computed: Computed) -> Verdict:
+        """Old against new on the same pinned input; on a first release there is no old."""
+        if not computed.baseline:
+            return Verdict(CANARY, Moment.CANDIDATE, Result.PASS, "no baseline to compare with")
+        judgement: Judgement = judge(
+            self.candidate.project.tables, self._pairs(computed.baseline, computed.slices),
+            self._pairs(computed.noise_of, computed.noise),
+            rollout=self.target.rules.rollout,
+        )  # fmt: skip
+        verdict = Verdict(CANARY, Moment.CANDIDATE, judgement.result, judgement.reason, details=tuple(judgement.rows))
+        self.journal.write("gate.judged", verdict=verdict, evidence=None)
+        self.ctx.progress.say(f"canary  {judgement.result.value}  {judgement.reason}")
+        return verdict
+
+    def _expose(self, step: int, computed: Computed) -> None:
+        """Show the step's partitions to readers, watch, and go on unless a freeze has opened meanwhile."""
+        if self.plan.strategy == "canary":
+            self._publish(lambda live: self._with_step(live, computed), step)
+            self._bake()
+        freeze = open_window(self.target.rules.freeze, self.ctx.ledger.now())
+        if freeze is not None and not skips(self.journal.promotion, FREEZE, self.ctx.ledger.now()):
+            self.journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {freeze.until.isoformat()}",
+                              step=step + 1, exposed=step + 1, until=freeze.until.isoformat())  # fmt: skip
+            return
+        self.journal.move(State.CANARY, _step_line(self.plan, step + 1), step=step + 1, exposed=step + 1)
+
+    def _cut_over(self) -> None:
+        """All readers to the new build at once, days included that the old one has published meanwhile."""
+        for _ in range(_TRIES):
+            computed, seen = self._computer().catch_up()
+            try:
+                self._publish(partial(self._complete, computed=computed, seen=seen), len(self.plan.steps))
+            except _Behind:
+                continue
+            record_release(self.ctx, self.target, self.journal.promotion, self.warehouse.pointer(), self.config.digest)
+            self.journal.move(State.VERIFYING, "released; looking once more")
+            return
+        raise GroundMoved(f"runs kept publishing to {self.target.name} while it was cut over",
+                          hint="try again when its runs are quieter")  # fmt: skip
+
+    def _complete(self, live: PartitionMap, computed: Computed, seen: PartitionMap) -> PartitionMap:
+        if uncovered(live, self.plan, computed.slices, seen):
+            raise _Behind
+        project, slices = self.candidate.project, computed.slices
+        return cut_over(live, self.plan, slices, project, self._columns(slices))
+
+    def _verify(self) -> None:
+        verdicts = judge_gates(self.journal, self._eyes(Moment.AFTER, Computed()))
+        bad = [v for v in verdicts if not v.passes]
+        if bad:
+            self.journal.move(State.REVERTING, "; ".join(f"{v.gate}: {v.reason}" for v in bad))
+            return
+        self.journal.move(State.SUCCEEDED, f"{self.candidate.build.short} is live in {self.target.name}")
+
+    def _revert(self) -> None:
+        """Give back what this promotion took: its slices leave the map, the old ones and the old release return."""
+        promotion = self.journal.promotion
+        reason = promotion.reason
+        try:
+            if promotion.base_map >= 0:
+                base = self.warehouse.map_at(promotion.base_map)
+                self._publish(lambda live: give_back(live, base, runs_of(self.journal)), promotion.step)
+                withdraw_release(self.ctx, self.target, promotion, self.warehouse.pointer(), reason)
+        except (LaneError, OSError) as error:
+            lock(self.ctx, self.target, promotion, str(error))
+            self.journal.move(State.REVERT_FAILED, f"{error}; {self.target.name} is locked")
+            return
+        self.journal.move(State.REVERTED, reason)
+
+    def _with_step(self, live: PartitionMap, computed: Computed) -> PartitionMap:
+        """The step's partitions from the candidate, but for those that somebody has published since the rollout
+        began: their input may be newer than what the candidate saw. The cut-over computes them again."""
+        moved_on = differing(self.warehouse.map_at(self.journal.promotion.base_map), live)
+        exposed = {t.table for t in self.plan.moved if t.exposed}
+        shown = {
+            name: tuple(s for s in found if s.partition not in moved_on.get(name, ()))
+            for name, found in computed.slices.items() if name in exposed
+        }  # fmt: skip
+        return overlay(live, shown, self.candidate.project, self._columns(shown))
+
+    def _columns(self, slices: Slices) -> dict[str, tuple[Column, ...]]:
+        return {name: self.warehouse.columns(found) for name, found in slices.items() if found}
+
+    def _publish(self, wanted: Callable[[PartitionMap], PartitionMap], step: int) -> None:
+        """Make readers see ``wanted(live)``. When they do already (after a crash), that is observed, not redone."""
+        for _ in range(_TRIES):
+            live = self.warehouse.live()
+            target = wanted(live)
+            if (target.tables, target.build, target.config) == (live.tables, live.build, live.config):
+                self.journal.write("step.observed", step=step, kind="publish", map=live.number)
+                return
+            target = replace(target, number=max(live.number, *self.warehouse.maps(), 0) + 1)
+            self._hold.check()
+            self.journal.write("step.intended", step=step, kind="publish", map=target.number, base=live.number)
+            self.warehouse.prepare(target)
+            try:
+                self.warehouse.publish(target, base=live.number, fence=self.fence)
+            except GroundMoved:
+                continue  # a scheduled run published a day meanwhile: decide again on the newer map
+            self.journal.write("step.done", step=step, kind="publish", map=target.number)
+            return
+        raise GroundMoved(f"{self.target.name} was published to {_TRIES} times while this tried",
+                          hint="try again when its runs are quieter")  # fmt: skip
+
+    def _bake(self) -> None:
+        bake = self.target.rules.rollout.bake
+        end = time.monotonic() + bake.total_seconds()
+        while time.monotonic() < end:
+            left = timedelta(seconds=round(end - time.monotonic()))
+            self.ctx.progress.say(f"{self.journal.promotion.id}  watching the exposed partitions, {left} left")
+            time.sleep(min(10.0, max(0.0, end - time.monotonic())))
+
+    def _pairs(self, old: Slices, new: Slices) -> list[TableComparison]:
+        tables = self.candidate.tables(tuple(name for name in new if old.get(name)))
+        return [self.warehouse.compare(t, old[t.name], new[t.name]) for t in tables]
+
+    def _computer(self) -> Computer:
+        return Computer(self.ctx, self.journal, self.plan, self.candidate, self.target, self.warehouse)
+
+    def _eyes(self, moment: Moment, computed: Computed) -> Eyes:
+        return Eyes(self.ctx, self.candidate, self.plan, self.target, self.config.before(self.target.name),
+                    self.warehouse, moment, computed.slices)  # fmt: skip
+
+
+def _accepted(journal: Journal, step: int) -> bool:
+    """Whether a person has taken the doubt about this step upon themselves."""
+    return any(e.type == "hold.accepted" and e.data["step"] == step for e in journal.events())
+
+
+def _step_line(plan: Plan, step: int) -> str:
+    wanted = plan.steps[step]
+    return f"step {step + 1} of {len(plan.steps)}: {len(wanted.partitions)} partitions ({wanted.share:.0%} of them all)"

@@ -1,0 +1,62 @@
+"""The lanes at a glance: what is live where, since when, and what is on its way. Reads the ledger only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lanewise.service.context import Context
+from lanewise.service.promotions import open_promotions
+from lanewise.service.releases import Release, paused, quarantined, release_of, stream_of
+
+
+@dataclass(frozen=True)
+class OnItsWay:
+    """An unfinished promotion."""
+
+    id: str
+    build: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LaneStatus:
+    """One environment. ``live`` is None when nothing was ever released there."""
+
+    environment: str
+    live: Release | None
+    coming: tuple[OnItsWay, ...]
+    paused: str | None
+    quarantined: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Status:
+    """All lanes of a project, in promotion order."""
+
+    project: str
+    lanes: tuple[LaneStatus, ...]
+
+
+def status(ctx: Context, only: str | None = None) -> Status:
+    """How every lane (or only one) stands."""
+    names = (ctx.config.environment(only).name,) if only else tuple(ctx.config.environments)
+    tags = _tags(ctx)
+    return Status(ctx.project.name, tuple(_lane(ctx, name, tags) for name in names))
+
+
+def _lane(ctx: Context, name: str, tags: dict[str, tuple[str, ...]]) -> LaneStatus:
+    events = ctx.ledger.read(stream_of(ctx, name))
+    released = [e for e in events if e.type == "release.changed"]
+    live = release_of(released[-1]) if released else None
+    coming = tuple(OnItsWay(p.id, p.build, p.state.value, p.reason) for p in open_promotions(ctx, name))
+    return LaneStatus(name, live, coming, paused(events), quarantined(events), tags.get(live.build, ()) if live else ())
+
+
+def _tags(ctx: Context) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for event in ctx.ledger.read(f"build/{ctx.project.name}"):
+        if event.type == "build.tagged":
+            found[event.data["digest"]] = (*found.get(event.data["digest"], ()), event.data["tag"])
+    return found
