@@ -55,6 +55,7 @@ class Launch:
     compiled: Path
     environment: Mapping[str, str]
     log: Path
+    timeout: float | None = None  # seconds, after which the command and all that it started are killed
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class RunOutcome:
     seconds: float
     tail: str = ""
     log: str = ""
+    timed_out: bool = False
 
 
 @dataclass(frozen=True)

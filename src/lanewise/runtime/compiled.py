@@ -63,6 +63,7 @@ def read(path: str, environment: str = "") -> dict[str, Any]:
         raise ConfigError(f"can't be read: {reason}", file=path, hint=_cure(environment or "ENV")) from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ConfigError(f"is not in format {FORMAT}", file=path, hint=_cure(environment or "ENV"))
+    document["path"] = path
     return document
 
 
@@ -99,8 +100,8 @@ def _stamp(place: Place) -> dict[str, Any]:
 
 def _check_code(document: dict[str, Any], place: Place | None, path: str, *, in_run: bool) -> None:
     build, environment = document.get("build") or "", document["environment"]
-    if place is not None and place.stamp:
-        own = str(_stamp(place).get("digest", ""))
+    own = place.digest or (str(_stamp(place).get("digest", "")) if place.stamp else "") if place else ""
+    if place is not None and (place.digest or place.stamp):
         if own != build:
             raise BuildTampered(
                 f"{path} belongs to build {_short(build)}, and this code is build {_short(own)}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from lanewise.errors import BadReference, NotFound, SecretUnavailable
-from lanewise.runtime.place import COMPILED
 
 TYPE_CHECKING = False  # as type checkers know it; importing `typing` would cost 6 ms
 if TYPE_CHECKING:
@@ -21,12 +20,12 @@ class Connection:
     """``connection.type``, its plain fields and its secrets, each by attribute or item. A secret is resolved on
     each access and kept nowhere; printing the connection shows references only."""
 
-    __slots__ = ("_document", "_root", "name")
+    __slots__ = ("_compiled", "_document", "name")
 
-    def __init__(self, name: str, document: dict[str, Any], root: str = "") -> None:
+    def __init__(self, name: str, compiled: dict[str, Any]) -> None:
         self.name = name
-        self._document = document
-        self._root = root
+        self._document = compiled["connections"][name]
+        self._compiled = compiled
 
     @property
     def type(self) -> str:
@@ -41,7 +40,7 @@ class Connection:
     def __getitem__(self, name: str) -> Any:
         fields, secrets = self._document["fields"], self._document["secrets"]
         if name in secrets:
-            return resolve(secrets[name]["text"], self._root)
+            return resolve(secrets[name]["text"], self._compiled)
         if name not in fields:
             raise NotFound(f"field of connection {self.name}", name, known=[*fields, *secrets])
         return fields[name]
@@ -59,18 +58,18 @@ class Connection:
         older = secrets[name].get("previous")
         if not older:
             raise NotFound("previous version", name, hint=f"connection {self.name} declares none for this secret")
-        return resolve(older, self._root, previous_of=secrets[name]["text"])
+        return resolve(older, self._compiled, previous_of=secrets[name]["text"])
 
     def __repr__(self) -> str:
         shown = {**self._document["fields"], **{k: v["text"] for k, v in self._document["secrets"].items()}}
         return f"<Connection {self.name} ({self.type}) {shown}>"
 
 
-def resolve(reference: str, root: str = "", *, previous_of: str = "") -> str:
+def resolve(reference: str, compiled: dict[str, Any], *, previous_of: str = "") -> str:
     """The value of a reference, now. ``env:`` and ``file:`` here, every other scheme by a helper process, so that
     no client library is imported into the pipeline. ``SecretUnavailable`` names the reference, never the value.
 
-    ``root`` is where a relative ``file:`` starts; ``previous_of`` the reference whose older version this is.
+    ``compiled`` is the compiled file that names the reference; ``previous_of`` the one whose older version this is.
     """
     scheme, colon, rest = reference.partition(":")
     if not (scheme and colon and rest):
@@ -81,9 +80,9 @@ def resolve(reference: str, root: str = "", *, previous_of: str = "") -> str:
         if not value:
             raise SecretUnavailable(f"{reference} is not set", hint=f"set {rest} for this process")
     elif scheme == "file":
-        value = _from_file(reference, os.path.join(root, os.path.expanduser(rest)))  # noqa: PTH111, PTH118
+        value = _from_file(reference, os.path.join(compiled.get("root") or "", os.path.expanduser(rest)))  # noqa: PTH111, PTH118
     else:
-        value = _from_helper(previous_of or reference, previous=bool(previous_of))
+        value = _from_helper(previous_of or reference, compiled["path"], previous=bool(previous_of))
     resolved.add(value)
     return value
 
@@ -104,12 +103,12 @@ def _from_file(reference: str, path: str) -> str:
     return value
 
 
-def _from_helper(reference: str, *, previous: bool) -> str:
+def _from_helper(reference: str, path: str, *, previous: bool) -> str:
     import json  # noqa: PLC0415 - a helper process costs far more
     import subprocess  # noqa: PLC0415 - as above
     import sys  # noqa: PLC0415 - as above
 
-    asked = json.dumps({"reference": reference, "previous": previous, "compiled": os.environ.get(COMPILED, "")})
+    asked = json.dumps({"reference": reference, "previous": previous, "compiled": path})
     done = subprocess.run(  # our own module; the reference travels on its standard input
         [sys.executable, "-m", "lanewise.cli.credential"],
         input=asked, capture_output=True, text=True, check=False,

@@ -116,7 +116,7 @@ class Lane:
             raise NotFound("connection", str(name), known=[*connections, *roles])
         from lanewise.runtime.connection import Connection  # noqa: PLC0415 - DAG files that only read settings skip it
 
-        return Connection(name, connections[name], self._document.get("root") or "")
+        return Connection(name, self._document)
 
     def effect(self, name: str) -> bool:
         """Whether this run may cause the external effect ``name`` (declared in ``effects``): never in a canary."""

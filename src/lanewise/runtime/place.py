@@ -7,7 +7,9 @@ import os
 from lanewise.errors import ConfigError, NotFound
 
 STAMP = ".lanewise-build.json"
-"""The file at the top of an unpacked build that names it."""
+"""The file at the top of a build that was unpacked elsewhere than in ``.lanewise``: ``{"digest", "variable"}``."""
+
+UNPACKED = "unpacked"
 
 PROJECT_FILE = "lanewise.yaml"
 HOME = ".lanewise"
@@ -20,13 +22,15 @@ _MARK_PREFIXES = ("AIRFLOW_CTX_", "AIRFLOW__", "DAGSTER_", "PREFECT__")
 
 
 class Place:
-    """A folder that holds the code: an unpacked build (``stamp`` is the path of its stamp) or a working tree."""
+    """A folder that holds the code. Of an unpacked build either ``digest`` is known, from the folder's name in
+    ``.lanewise/unpacked``, or ``stamp`` is the path of the stamp that names it; a working tree has neither."""
 
-    __slots__ = ("folder", "stamp")
+    __slots__ = ("digest", "folder", "stamp")
 
-    def __init__(self, folder: str, stamp: str) -> None:
+    def __init__(self, folder: str, *, stamp: str = "", digest: str = "") -> None:
         self.folder = folder
         self.stamp = stamp
+        self.digest = digest
 
 
 def find_place(caller: str) -> Place | None:
@@ -36,12 +40,13 @@ def find_place(caller: str) -> Place | None:
     for start in [*starts, os.getcwd()]:  # noqa: PTH109 - 4 ms
         folder = start
         while True:
-            stamp = f"{folder}/{STAMP}"
-            if os.path.exists(stamp):  # noqa: PTH110
-                return Place(folder, stamp)
+            above, name = os.path.split(folder)
+            if len(name) == 64 and os.path.basename(above) == UNPACKED:  # noqa: PTH119
+                return Place(folder, digest=f"sha256:{name}")
+            if os.path.exists(f"{folder}/{STAMP}"):  # noqa: PTH110
+                return Place(folder, stamp=f"{folder}/{STAMP}")
             if os.path.exists(f"{folder}/{PROJECT_FILE}"):  # noqa: PTH110
-                return Place(folder, "")
-            above = os.path.dirname(folder)  # noqa: PTH120
+                return Place(folder)
             if above == folder:
                 break
             folder = above
