@@ -106,8 +106,8 @@ class SqliteReader:
         except sqlite3.OperationalError as error:
             connection.close()
             alone = not self.path.with_name(f"{self.path.name}-wal").exists()
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN and alone:
-                # a folder that we may not write to, and nobody is writing: the file is all there is
+            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and alone:
+                # SQLite wants to lay a file beside it, and may not: nobody is writing, so the file is all there is
                 return sqlite3.connect(f"{uri}&immutable=1", uri=True)
             raise
         return connection
