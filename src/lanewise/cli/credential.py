@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def main() -> int:
     try:
         reference, previous, compiled = _request(sys.stdin.read())
         document = _document(compiled)
-        found = _named(document, reference)
+        found = _named(document, compiled, reference)
         value = Workshop(_root(document, compiled)).secrets.resolve(found, previous=previous)
     except LaneError as error:
         print(error.message, *([f"  hint: {error.hint}"] if error.hint else []), sep="\n", file=sys.stderr)  # noqa: T201 - this is its output
@@ -35,7 +35,7 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - a traceback could quote what was read
         print(f"unexpected {type(error).__name__}", file=sys.stderr)  # noqa: T201 - as above
         return 3
-    sys.stdout.write(value)
+    sys.stdout.buffer.write(value.encode())  # bytes: no line ending is translated
     return 0
 
 
@@ -56,23 +56,25 @@ def _document(compiled: Path) -> Mapping[str, Any]:
         raise NotFound("compiled file", str(compiled), hint=error.strerror or "it cannot be read") from None
     except ValueError:
         document = None
-    if not isinstance(document, dict) or not isinstance(document.get("connections"), dict):
-        raise WrongInput(f"{compiled} is no compiled file", hint="`lane config show ENV` writes one")
+    if not isinstance(document, dict):
+        raise _not_compiled(compiled)
     return document
 
 
-def _named(document: Mapping[str, Any], reference: str) -> SecretRef:
-    for text, previous in _references(document):
-        if text == reference:
-            return SecretRef(text, previous)
-    # Not shown: what is asked for is somebody's text, and may be no reference at all.
-    raise Refused("the compiled file names no such secret", hint="declare it in a connection of this environment")
+def _named(document: Mapping[str, Any], compiled: Path, reference: str) -> SecretRef:
+    try:
+        sections = [connection.get("secrets", {}) for connection in document["connections"].values()]
+        known = {found["text"]: found.get("previous") for section in sections for found in section.values()}
+    except (AttributeError, KeyError, TypeError):
+        raise _not_compiled(compiled) from None
+    if reference not in known:
+        # Not shown: what is asked for is somebody's text, and may be no reference at all.
+        raise Refused("the compiled file names no such secret", hint="declare it in a connection of this environment")
+    return SecretRef(reference, known[reference])
 
 
-def _references(document: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
-    for connection in document["connections"].values():
-        for secret in connection.get("secrets", {}).values():
-            yield secret["text"], secret.get("previous")
+def _not_compiled(compiled: Path) -> WrongInput:
+    return WrongInput(f"{compiled} is no compiled file", hint="`lane config show ENV` writes one")
 
 
 def _root(document: Mapping[str, Any], compiled: Path) -> Path:
