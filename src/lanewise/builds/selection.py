@@ -34,7 +34,7 @@ class Selection:
         self._include = _any(map(_files, include))
         self._reach = _any(map(_folders, include))
         self._exclude = _any(map(_files, exclude))
-        self._prune = _any(_files(glob[:-1], whole=True) for glob in exclude if len(glob) > 1 and glob[-1] == "**")
+        self._prune = _any(map(_whole, exclude))
 
     def takes(self, path: str) -> bool:
         """Whether the file at ``path`` is in the build."""
@@ -44,9 +44,7 @@ class Selection:
 
     def reaches(self, folder: str) -> bool:
         """Whether a file below ``folder`` may be in the build."""
-        if self._reach.fullmatch(folder) is None:
-            return False
-        return self._exclude.fullmatch(folder) is None and self._prune.fullmatch(folder) is None
+        return self._reach.fullmatch(folder) is not None and self._prune.fullmatch(folder) is None
 
 
 def forbidden(path: str) -> bool:
@@ -80,8 +78,19 @@ def _any(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or _NOTHING, re.DOTALL)
 
 
-def _files(glob: list[str], *, whole: bool = False) -> str:
-    """A pattern for the files that a glob takes; ``whole``: all of it is one folder, so nothing is added."""
+def _files(glob: list[str]) -> str:
+    """A pattern for the files that a glob takes."""
+    return _path(glob) + ("" if _WILD.search(glob[-1]) else "(?:/.*)?")
+
+
+def _whole(glob: list[str]) -> str:
+    """A pattern for the folders that a glob takes with all that is in them."""
+    if glob[-1] == "**":
+        return _path(glob[:-1]) if len(glob) > 1 else ".*"
+    return _NOTHING if _WILD.search(glob[-1]) else _path(glob)
+
+
+def _path(glob: list[str]) -> str:
     pattern = ""
     for at, name in enumerate(glob):
         last = at == len(glob) - 1
@@ -89,8 +98,7 @@ def _files(glob: list[str], *, whole: bool = False) -> str:
             pattern += ".+" if last else "(?:[^/]+/)*"
         else:
             pattern += _name(name) + ("" if last else "/")
-    plain_end = not whole and not _WILD.search(glob[-1])
-    return pattern + ("(?:/.*)?" if plain_end else "")
+    return pattern
 
 
 def _folders(glob: list[str]) -> str:
