@@ -103,7 +103,9 @@ def test_no_process_shows_a_reference_or_a_value_in_its_arguments(compiled: Path
     ) as helper:
         assert helper.stdin is not None
         assert helper.stdout is not None
-        shown = (Path("/proc") / str(helper.pid) / "cmdline").read_bytes()
+        shown = b""
+        while b"lanewise.cli.credential" not in shown and helper.poll() is None:  # it waits for its request
+            shown = (Path("/proc") / str(helper.pid) / "cmdline").read_bytes()
         helper.stdin.write(request.encode())
         helper.stdin.close()
         assert helper.stdout.read().decode() == CANARY
