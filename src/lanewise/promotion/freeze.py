@@ -214,6 +214,9 @@ def _parts(text: str) -> dict[str, str]:
         raise ConfigError("a freeze rule has COUNT or UNTIL, not both")
     _within(parts, "INTERVAL", _MOST_INTERVAL)
     _within(parts, "COUNT", _MOST_COUNT)
+    most = 53 if parts["FREQ"] == "YEARLY" and "BYMONTH" not in parts else 5  # beyond, dateutil runs out of its lists
+    if any(int(n) > most for n in re.findall(r"[0-9]{1,9}", parts.get("BYDAY", ""))):
+        raise ConfigError(f"{parts['BYDAY']!r} names a weekday that no month or year has so many of", hint=_EXAMPLE)
     starts = len(parts.get("BYHOUR", "").split(",")) * len(parts.get("BYMINUTE", "").split(","))
     if starts > _MOST_STARTS_A_DAY:
         raise ConfigError(f"a freeze begins at most {_MOST_STARTS_A_DAY} times a day, not {starts}")
