@@ -69,3 +69,13 @@ def test_what_is_no_reference_is_not_shown(text: str):
     assert not text or text not in said
     assert "env:…, vault:…" in caught.value.hint
     assert "hunter2" not in "".join(traceback.format_exception(caught.value)).lower()
+
+
+def test_the_stores_own_logins_are_redacted_before_anything_is_resolved(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VAULT_TOKEN", "hvs.CAESIJ-own-login")
+    monkeypatch.setenv("BAO_SECRET_ID", "0f1ee7bf-f65e-a51a")
+    monkeypatch.setenv("VAULT_ADDR", "http://vault.example:8200")
+    shown = SecretResolver({}).redact("VAULT_TOKEN=hvs.CAESIJ-own-login 0f1ee7bf-f65e-a51a http://vault.example:8200")
+    assert shown == "VAULT_TOKEN=*** *** http://vault.example:8200"
+    monkeypatch.setenv("VAULT_TOKEN", "root")  # a development server's: redacting it would blot out paths
+    assert "/root/project" in SecretResolver({}).redact("/root/project")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
@@ -11,19 +12,26 @@ from lanewise.domain.environment import SecretRef
 from lanewise.domain.ports import SecretStore
 from lanewise.errors import BadReference, NotFound
 
+_LOGIN = re.compile(r"(VAULT|BAO)_(TOKEN|SECRET_ID)")
+"""Variables by which a store is logged in to: workers get them, and may print them."""
+
 _NAME = re.compile(r"[a-z][a-z-]{1,15}")
 
 
 class SecretResolver:
     """Picks the store by the reference's scheme and opens it when it is first needed.
 
-    Values are asked for anew each time, so that a rotation shows; they are remembered to be redacted, no more.
+    Values are asked for anew each time, so that a rotation shows; they are remembered to be redacted, no more. So
+    are the stores' own logins that this process was given, from 8 characters on.
     """
 
     def __init__(self, stores: Mapping[str, Callable[[], SecretStore]]) -> None:
         self._openers = stores
         self._opened: dict[str, SecretStore] = {}
         self._redactor = Redactor()
+        for name, value in os.environ.items():
+            if _LOGIN.fullmatch(name) and len(value) >= 8:
+                self._redactor.remember(value)
 
     def resolve(self, reference: SecretRef, *, previous: bool = False) -> str:
         """The value now, or the previous one. ``BadReference``, ``NotFound`` (an unknown scheme) or
