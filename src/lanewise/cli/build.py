@@ -13,7 +13,7 @@ from lanewise.domain.build import Build
 from lanewise.domain.canonical import plain
 from lanewise.service.build import find_build, make
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 
 TagOption = Annotated[str, typer.Option("--tag", metavar="NAME", help="Name the build, once and for all: v1.4.")]
 BuildArgument = Annotated[str, typer.Argument(metavar="BUILD", help="A digest, its first digits, or a tag.")]

@@ -8,7 +8,7 @@ from lanewise.bootstrap import open_context
 from lanewise.cli.build import summary
 from lanewise.cli.output import Format, FormatOption, print_json
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()

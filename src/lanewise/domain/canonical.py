@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,15 +12,24 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+_ATOMS = frozenset({str, bool, int, float, type(None)})
 
-def plain(value: object) -> Any:  # noqa: PLR0911 - one return a type reads best
+
+@functools.cache
+def _field_names(noun: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(noun))
+
+
+def plain(value: object) -> Any:  # noqa: C901, PLR0911 - one return a type reads best
     """Reduce dataclasses, enums, tuples, dates and decimals to JSON's own types."""
+    if type(value) in _ATOMS:  # nearly every value: a build has thousands
+        return value
     if isinstance(value, enum.Enum):
         return value.value
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {name: plain(getattr(value, name)) for name in _field_names(type(value))}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

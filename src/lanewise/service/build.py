@@ -102,7 +102,7 @@ def _unpack(ctx: Context, digest: str, folder: Path) -> None:
 
 def _stored(ctx: Context, manifest: Manifest) -> Build | None:
     try:
-        build = ctx.builds.get(manifest.digest)
+        build = replace(ctx.builds.get(manifest.digest), manifest=manifest)  # equal, and its digest is worked out
     except (NotFound, BuildTampered):  # what was tampered with is stored again
         return None
     ctx.builds.put(build, ctx.root)  # nothing, unless its pack has lost bytes
