@@ -59,11 +59,13 @@ class Arguments:
             self.refuse(name, f"one of {', '.join(choices)}")
         return str(value)
 
-    def count(self, name: str, default: int, *, least: int = 1) -> int:
-        """A whole number, at least ``least``."""
-        value = self._given[name] if name in self else default
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.refuse(name, f"a whole number from {least} on")
+    def count(self, name: str, default: int) -> int:
+        """A whole number from 1 on."""
+        if name not in self:
+            return default
+        value = self._given[name]
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            self.refuse(name, "a whole number from 1 on")
         return value
 
     def factor(self, name: str, default: Decimal) -> Decimal:

@@ -64,11 +64,15 @@ def stale(  # noqa: PLR0911 - one return a reason reads best
     return None
 
 
-def fresh(gate: Gate, evidence: Evidence | None, now: datetime) -> Evidence | Verdict:
-    """The evidence when it may be judged, else the verdict that says why not."""
+def fresh(gate: Gate, evidence: Evidence | None, now: datetime, *needs: str) -> Evidence | Verdict:
+    """The evidence when it may be judged and has all the facts that the gate ``needs``; else the verdict that says
+    why not."""
     doubt = stale(gate, evidence, now)
     if doubt is not None or evidence is None:
         return doubt or speaker(gate, None).doubts("nothing was measured")
+    lacking = [name for name in needs if name not in evidence.facts]
+    if lacking:
+        return speaker(gate, evidence).doubts(f"the evidence says nothing of {', '.join(lacking)}")
     return evidence
 
 

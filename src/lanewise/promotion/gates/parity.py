@@ -65,8 +65,6 @@ class ParityGate:
     def measure(self, look: Look) -> Mapping[str, Any]:
         """What both environments publish, and the candidate's columns."""
         against = self._against or look.environments[-1]
-        if against == look.target.name:
-            return {"target": against, "against": against}
         here, there = look.published(look.target.name), look.published(against)
         columns = {name: plain(found[0]) for name, found in here.items()}
         if look.moment is Moment.CANDIDATE:
@@ -85,14 +83,14 @@ class ParityGate:
 
     def judge(self, evidence: Evidence | None, now: datetime) -> Verdict:
         """Same tables, columns and types; volume within the factor."""
-        found = fresh(self, evidence, now)
+        found = fresh(self, evidence, now, "target", "against", "tables", "here", "there", "declared")
         if isinstance(found, Verdict):
             return found
         say, facts = speaker(self, found), found.facts
-        here, there = facts.get("target"), facts.get("against")
+        here, there = facts["target"], facts["against"]
         if here == there:
             return say.errs(f"{here} would be compared with itself", "name another environment with `against`")
-        both = [name for name in facts.get("tables", ()) if name in facts["there"]["columns"]]
+        both = [name for name in facts["tables"] if name in facts["there"]["columns"]]
         if not both:
             return say.doubts(f"{there} publishes none of this build's tables: there is nothing to be like",
                               "switch the gate on after the first release there")  # fmt: skip

@@ -79,16 +79,14 @@ class QualityGate:
 
     def judge(self, evidence: Evidence | None, now: datetime) -> Verdict:
         """No check broken, none in doubt."""
-        found = fresh(self, evidence, now)
+        found = fresh(self, evidence, now, "moved", "checks", "results")
         if isinstance(found, Verdict):
             return found
         say, facts = speaker(self, found), found.facts
-        if facts.get("moved") is None:
-            return say.doubts("the evidence does not say which tables move")
         if not facts["moved"]:
             return say.passes("no table is computed anew: there is nothing to check")
-        tables = {name: _table(name, checks) for name, checks in facts.get("checks", {}).items()}
-        return _sum_up(say, tables, [CheckResult(**result) for result in facts.get("results", ())])
+        tables = {name: _table(name, checks) for name, checks in facts["checks"].items()}
+        return _sum_up(say, tables, [CheckResult(**result) for result in facts["results"]])
 
 
 def judge_checks(tables: Mapping[str, Table], results: Sequence[CheckResult]) -> tuple[CheckVerdict, ...]:

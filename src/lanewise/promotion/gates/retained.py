@@ -53,16 +53,16 @@ class RetainedGate:
 
     def judge(self, evidence: Evidence | None, now: datetime) -> Verdict:
         """Nothing is missing."""
-        found = fresh(self, evidence, now)
+        found = fresh(self, evidence, now, "first_release", "needed")
         if isinstance(found, Verdict):
             return found
-        say, needed = speaker(self, found), found.facts.get("needed", ())
+        say, needed = speaker(self, found), found.facts["needed"]
         missing = [str(item["what"]) for item in needed if item["present"] is not True]
         if missing:
             return say.fails(f"a rollback would miss {', '.join(missing)}",
                              "bring it back, or break glass knowing that there is no way back", needed)  # fmt: skip
         if needed:
             return say.passes(f"a rollback finds all it needs: {', '.join(str(i['what']) for i in needed)}", needed)
-        if found.facts.get("first_release") is True:
+        if found.facts["first_release"] is True:
             return say.passes("first release: there is nothing to go back to yet")
         return say.doubts("nobody could say what a rollback would need")

@@ -75,21 +75,19 @@ class SchemaGate:
 
     def judge(self, evidence: Evidence | None, now: datetime) -> Verdict:
         """Only additive, declared or allowed changes."""
-        found = fresh(self, evidence, now)
+        found = fresh(self, evidence, now, "moved", "dropped", "live", "candidate", "declared")
         if isinstance(found, Verdict):
             return found
         say, facts = speaker(self, found), found.facts
-        moved, candidate = facts.get("moved"), facts.get("candidate", {})
-        if moved is None:
-            return say.doubts("the evidence does not say which tables move")
-        unseen = [name for name in moved if not candidate.get(name)]
+        moved = facts["moved"]
+        unseen = [name for name in moved if not facts["candidate"].get(name)]
         if unseen:
             return say.doubts(f"no columns of {', '.join(unseen)} were seen")
         changes = {name: _changes(name, facts) for name in moved}
         broken = [(name, change) for name in moved for change in self._refused(changes[name], _declared(name, facts))]
         if "table_dropped" not in self._allow:
             gone = "is no longer published"
-            broken += [(name, ColumnChange("table_dropped", "", gone)) for name in facts.get("dropped", ())]
+            broken += [(name, ColumnChange("table_dropped", "", gone)) for name in facts["dropped"]]
         told = tuple({"table": name, "change": c.text, "what": c.what} for name in moved for c in changes[name])
         if broken:
             first = "; ".join(f"{name}: {change.text}" if change.column else f"{name} {change.text}"
@@ -105,12 +103,12 @@ class SchemaGate:
 
 
 def _changes(table: str, facts: Mapping[str, Any]) -> tuple[ColumnChange, ...]:
-    live = facts.get("live", {}).get(table)
+    live = facts["live"].get(table)
     return column_changes(_columns(live), _columns(facts["candidate"][table])) if live else ()
 
 
 def _declared(table: str, facts: Mapping[str, Any]) -> tuple[DeclaredChange, ...]:
-    found = facts.get("declared", {}).get(table, ())
+    found = facts["declared"].get(table, ())
     return tuple(DeclaredChange(d["what"], d["reason"], tuple(d["columns"]), d["limit"]) for d in found)
 
 
@@ -121,7 +119,7 @@ def _columns(found: list[Mapping[str, Any]]) -> tuple[Column, ...]:
 def _summary(facts: Mapping[str, Any], told: tuple[Mapping[str, Any], ...]) -> str:
     if not facts["moved"]:
         return "no table is computed anew: the published columns stay as they are"
-    new = [name for name in facts["moved"] if name not in facts.get("live", {})]
+    new = [name for name in facts["moved"] if name not in facts["live"]]
     if len(new) == len(facts["moved"]):
         return f"nothing of {', '.join(new)} is live yet: there are no columns to compare with"
     if not told:

@@ -63,7 +63,7 @@ class SoakGate:
     def measure(self, look: Look) -> Mapping[str, Any]:
         """The build's runs in the environment before, and since when it is live there."""
         if look.previous is None:
-            return {"target": look.target.name, "previous": None}
+            return {"target": look.target.name, "previous": None, "released_at": None, "runs": []}
         where = look.previous.name
         since = look.released_at(where)
         return {
@@ -75,21 +75,21 @@ class SoakGate:
 
     def judge(self, evidence: Evidence | None, now: datetime) -> Verdict:
         """Enough good runs, time and intervals since the release and since the last failure."""
-        found = fresh(self, evidence, now)
+        found = fresh(self, evidence, now, "target", "previous", "released_at", "runs")
         if isinstance(found, Verdict):
             return found
         say, facts = speaker(self, found), found.facts
-        where = facts.get("previous")
+        where = facts["previous"]
         if not where:
-            return say.errs(f"{facts.get('target')} is the first environment: there is none to soak in",
-                            f"take soak out of the gates of {facts.get('target')}")  # fmt: skip
-        since = moment_of(facts.get("released_at"))
+            return say.errs(f"{facts['target']} is the first environment: there is none to soak in",
+                            f"take soak out of the gates of {facts['target']}")  # fmt: skip
+        since = moment_of(facts["released_at"])
         if since is None:
             return say.doubts(f"this build is not live in {where}", f"lane promote BUILD --to {where}")
         return self._weigh(say, found, since)
 
     def _weigh(self, say: Speaker, found: Evidence, since: datetime) -> Verdict:
-        where, runs = found.facts["previous"], _counted(found.facts.get("runs", ()), since)
+        where, runs = found.facts["previous"], _counted(found.facts["runs"], since)
         if not runs:
             return say.doubts(f"no run of this build in {where} since it was released there", f"lane run {where}")
         if not runs[-1]["ok"]:

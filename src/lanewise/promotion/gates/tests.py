@@ -63,10 +63,10 @@ class TestsGate:
 
     def judge(self, evidence: Evidence | None, now: datetime) -> Verdict:
         """At least ``min`` ran, none failed."""
-        found = fresh(self, evidence, now)
+        found = fresh(self, evidence, now, "command")
         if isinstance(found, Verdict):
             return found
         say = speaker(self, found)
-        if not found.facts.get("command"):
+        if not found.facts["command"]:
             return say.doubts("the project names no test command", "give it under `tests:` in lanewise.yaml")
         return judge_cases(say, found.facts, self._least)

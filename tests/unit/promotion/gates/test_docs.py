@@ -1,0 +1,34 @@
+"""The gates' pages: written from their docstrings, whole and current."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+_SPEC = importlib.util.spec_from_file_location("generate_gates", ROOT / "docs" / "generate_gates.py")
+generator = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(generator)
+
+SECTIONS = ["What it does", "Why it matters", "Example", "When to switch it off"]
+
+
+@pytest.mark.parametrize("name", generator.gates())
+def test_every_gate_has_all_four_sections_with_something_in_them(name):
+    parts = re.split(r"^## (.+)$", generator.gates()[name], flags=re.MULTILINE)
+    assert parts[1::2] == SECTIONS
+    assert all(len(text.split()) > 5 for text in parts[2::2])
+
+
+def test_the_reference_page_is_current():
+    assert generator.PAGE.read_text() == generator.page(), "run: python docs/generate_gates.py"
+
+
+@pytest.mark.parametrize("name", generator.gates())
+def test_every_argument_that_a_gate_takes_is_on_its_page(name):
+    source = next((ROOT / "src/lanewise/promotion/gates").glob(f"{name}.py")).read_text()
+    known = re.search(r"Arguments\(self\.name, arguments, \(([^)]*)\)", source)
+    assert known
+    for argument in re.findall(r'"(\w+)"', known[1]):
+        assert f"`{argument}`" in generator.gates()[name]
