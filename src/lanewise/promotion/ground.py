@@ -13,6 +13,8 @@ from lanewise.domain.project import Grain, PartitionSpec, Project, Table
 from lanewise.domain.publication import InputPin, PartitionMap
 from lanewise.errors import ConfigError, WrongInput
 
+_RELATIVE = {"today": 0, "yesterday": 1}  # days back
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -41,7 +43,7 @@ def data_partitions(data: DataPolicy, grain: Grain, today: date) -> tuple[str, .
     """The partitions that an environment holds of a table with this grain, in order; none when the policy names none.
 
     ``first`` and ``last`` may be written in another grain: ``2013-02`` to ``2013-02`` are the 28 days of a day table,
-    and one month of a month table. ``last`` may be ``today`` or ``yesterday``, and is ``yesterday``, the newest whole
+    and one month of a month table. Both may be ``today`` or ``yesterday``; ``last`` is ``yesterday``, the newest whole
     day, when it is left out. A ``today`` with a time of day ends hours with the current one.
     """
     if grain is Grain.VALUE:
@@ -50,11 +52,10 @@ def data_partitions(data: DataPolicy, grain: Grain, today: date) -> tuple[str, .
         if data.last is not None:
             raise ConfigError("the environment's data ends (`to`) and never begins", hint="give `from` too")
         return ()
-    open_ended = data.last in {None, "today", "yesterday"}
-    first = _ends(data.first, grain)[0]
-    last = _relative(data.last, grain, today) if open_ended else _ends(data.last or "", grain)[1]
+    written_last = data.last or "yesterday"
+    first, last = _first(data.first, grain, today), _last(written_last, grain, today)
     if parse_partition(first, grain) > parse_partition(last, grain):
-        if open_ended:  # it begins in the future: there is nothing yet
+        if {data.first, written_last} & _RELATIVE.keys():  # it begins in the future: there is nothing yet
             return ()
         raise ConfigError(f"the environment's data begins at {data.first}, after its end at {data.last}")
     return partition_range(first, last, grain)
@@ -74,12 +75,22 @@ def recut(names: tuple[str, ...], old: PartitionSpec | None, new: PartitionSpec 
     return tuple(sorted(names))
 
 
-def _relative(last: str | None, grain: Grain, today: date) -> str:
-    if last == "today":
-        moment = today if isinstance(today, datetime) else datetime.combine(today, time(23))
-        return partition_name(moment, grain)
-    yesterday = date(today.year, today.month, today.day) - timedelta(days=1)
-    return partition_name(datetime.combine(yesterday, time(23)), grain)
+def _first(written: str, grain: Grain, today: date) -> str:
+    if written in _RELATIVE:
+        return partition_name(datetime.combine(_day(written, today), time()), grain)
+    return _ends(written, grain)[0]
+
+
+def _last(written: str, grain: Grain, today: date) -> str:
+    if written == "today" and isinstance(today, datetime):
+        return partition_name(today, grain)
+    if written in _RELATIVE:
+        return partition_name(datetime.combine(_day(written, today), time(23)), grain)
+    return _ends(written, grain)[1]
+
+
+def _day(written: str, today: date) -> date:
+    return date(today.year, today.month, today.day) - timedelta(days=_RELATIVE[written])
 
 
 def _ends(name: str, grain: Grain) -> tuple[str, str]:

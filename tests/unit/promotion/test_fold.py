@@ -135,12 +135,19 @@ def test_what_was_acquired_is_where_a_revert_goes_back_to():
 
 @pytest.mark.parametrize("events", [[], stream(moved(State.GATING), request=False)])
 def test_a_stream_without_its_request_does_not_verify(events):
-    with pytest.raises(LedgerTampered, match="begins with promotion.requested"):
+    with pytest.raises(LedgerTampered, match=r"begins with promotion\.requested"):
         fold(events)
 
 
-@pytest.mark.parametrize("bad", [("promotion.moved", {"state": "FLYING"}), ("promotion.moved", {}),
-                                 ("gate.judged", {"verdict": {"gate": "tests"}}), ("glass.broken", {"gates": None})])  # fmt: skip
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ("promotion.moved", {"state": "FLYING"}),
+        ("promotion.moved", {}),
+        ("gate.judged", {"verdict": {"gate": "tests"}}),
+        ("glass.broken", {"gates": None}),
+    ],
+)
 def test_an_event_that_lacks_what_its_type_says_is_named(bad):
     with pytest.raises(LedgerTampered, match=f"event 42 is no {bad[0]}"):
         fold(stream(bad))

@@ -85,7 +85,7 @@ def test_a_window_of_hours_lasts_that_many_hours_on_any_day(change, shift, start
     found, local = open_window([window], now), now.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
     inside = []
     for back in range(-1, 5):
-        first = datetime(local.year, local.month, local.day, start) - timedelta(days=back)
+        first = local.replace(hour=start, minute=0) - timedelta(days=back)
         begin = first.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
         nominal = (first + timedelta(days=hours // 24)).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
         inside.append(begin <= now < nominal + timedelta(hours=hours % 24))
@@ -262,8 +262,7 @@ def test_whatever_is_let_through_can_be_looked_up_and_the_rest_is_a_config_error
     )
     try:
         check_window(window)
-    except ConfigError as error:
-        assert "freeze" in error.message or "RRULE" in error.message or "weekday" in error.message
-    else:
-        found = open_window([window], now)
-        assert found is None or found.until > now
+    except ConfigError:  # any other error, or none in good time, fails
+        return
+    found = open_window([window], now)
+    assert found is None or found.until > now
