@@ -41,6 +41,8 @@ class SqliteReader:
 
     def streams(self, prefix: str, *, without: Sequence[str] = ()) -> tuple[str, ...]:
         """See ``Ledger.streams``."""
+        if not prefix.isprintable():
+            return ()
         return tuple(name for (name,) in self._rows(*sql.streams(prefix, without)))
 
     def events(self, *, after: int = 0, limit: int | None = None, newest_first: bool = False) -> Iterator[Event]:

@@ -32,11 +32,10 @@ CLOCK = {"sqlite": "select strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')"}
 def streams(prefix: str, without: Sequence[str]) -> tuple[str, Mapping[str, object]]:
     """The statement and parameters for ``Ledger.streams``. A range, not LIKE: it uses the index of first events,
     and ``%`` and ``_`` are themselves. Needs a byte-wise collation, which is SQLite's own."""
-    where, parameters = ["first.version = 1", "first.stream >= :low"], {"low": prefix}
-    high = _after(prefix)
-    if high:
-        where.append("first.stream < :high")
-        parameters["high"] = high
+    where, parameters = ["first.version = 1"], dict[str, object]()
+    if prefix:
+        where.append("first.stream >= :low and first.stream < :high")
+        parameters.update(low=prefix, high=_after(prefix))
     if without:
         names = {f"type{number}": name for number, name in enumerate(without)}
         listed = ", ".join(f":{name}" for name in names)
@@ -46,14 +45,9 @@ def streams(prefix: str, without: Sequence[str]) -> tuple[str, Mapping[str, obje
 
 
 def _after(prefix: str) -> str:
-    """The least text above every text that starts with ``prefix``; empty when there is none."""
-    for end in range(len(prefix), 0, -1):
-        point = ord(prefix[end - 1]) + 1
-        if point == 0xD800:  # surrogates stand in no stream's name
-            point = 0xE000
-        if point <= 0x10FFFF:
-            return prefix[: end - 1] + chr(point)
-    return ""
+    """The least text above every text that starts with ``prefix``. Streams are printable, so no last character is
+    the last one of all, nor the one before the surrogates."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def to_event(row: Sequence[Any]) -> Event:
