@@ -97,8 +97,8 @@ def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def show(value: object) -> str:
-    """A value as JSON, but a text as it is."""
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+    """A value as JSON, but a text that fits a line as it is."""
+    return value if isinstance(value, str) and value and value.isprintable() else json.dumps(value, ensure_ascii=False)
 
 
 def _connection(connection: Connection) -> Iterator[tuple[str, str]]:
