@@ -31,9 +31,13 @@ def verify(
 def _lines(verified: Verified) -> list[str]:
     if not verified.events:
         return ["the ledger is empty"]
-    lines = [f"{verified.events:,} events: whole, in order, unedited"]
+    lines = [f"{_count(verified.events, 'event')}: whole, in order, unedited"]
     if verified.checkpoints:
-        lines.append(f"{verified.checkpoints:,} checkpoints: all genuine, signed by {verified.key}")
+        lines.append(f"{_count(verified.checkpoints, 'checkpoint')}: all genuine, signed by {verified.key}")
     if verified.unsigned:
-        lines.append(f"{verified.unsigned:,} events since the last checkpoint: a cut among them would not show")
+        lines.append(f"{_count(verified.unsigned, 'event')} since the last checkpoint: a cut there would not show")
     return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ class SqliteReader:
 
     def now(self) -> datetime:
         """See ``Ledger.now``. SQLite's clock needs no file."""
-        with sqlite3.connect(":memory:") as clock:
+        with closing(sqlite3.connect(":memory:")) as clock:
             return datetime.fromisoformat(clock.execute(sql.CLOCK["sqlite"]).fetchone()[0])
 
     def schema(self) -> str | None:
