@@ -20,18 +20,25 @@ app = typer.Typer(rich_markup_mode=None)
 
 _SHOWN = 4  # partitions named in full; of more, the first and the last
 
+Command = Annotated[
+    list[str] | None, typer.Argument(metavar="[-- COMMAND ...]", help="Run this in place of the build's own command.")
+]
+Wait = Annotated[
+    int, typer.Option("--wait", metavar="SECONDS", help="Wait so long for a run that works on the same partitions.")
+]
+
 
 @app.command()
 def run(
     environment: Annotated[str, typer.Argument(metavar="ENV", help="The environment whose live build is run.")],
-    command: Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND ...]", help="Run this in place of the build's own command.")] = None,
-    partition: Annotated[list[str] | None, typer.Option("--partition", "-p", metavar="P", help="A partition; may be given again.")] = None,
+    command: Command = None,
+    partition: Annotated[list[str] | None, typer.Option("--partition", "-p", metavar="P", help="Repeatable.")] = None,
     first: Annotated[str, typer.Option("--from", metavar="P", help="The first partition of a range.")] = "",
     last: Annotated[str, typer.Option("--to", metavar="P", help="The last one, included.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")] = False,
-    wait: Annotated[int, typer.Option("--wait", metavar="SECONDS", help="Wait so long for a run that works on the same partitions.")] = 600,
+    wait: Wait = 600,
     format_: FormatOption = Format.TEXT,
-) -> None:  # fmt: skip
+) -> None:
     """Run the live build over partitions: write, audit, publish.
 
     Readers see the new rows when every check has passed, and not before. Any command gets the same treatment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,10 @@ class Rows:
 
     def arrow(self) -> Any:
         """Every row, as a ``pyarrow.Table``."""
-        return self._connection.to_arrow_table()
+        with warnings.catch_warnings():
+            # DuckDB advises a relation, which saves a copy, and runs the statement anew at each look.
+            warnings.filterwarnings("ignore", "Arrow output", UserWarning)
+            return self._connection.to_arrow_table()
 
 
 class Engine:

@@ -33,7 +33,8 @@ class Partitions(tuple[str, ...]):
         return self[-1]
 
     def __str__(self) -> str:
-        return "(" + ", ".join(literal(name) for name in self) + ")"
+        # No partitions (only unpartitioned tables are wanted) match no row: `in (NULL)` is never true.
+        return "(" + (", ".join(literal(name) for name in self) or "NULL") + ")"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)

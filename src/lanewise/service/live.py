@@ -27,7 +27,7 @@ from lanewise.promotion.gates.quality import CheckVerdict, judge_checks
 from lanewise.publication.maps import overlay
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.claims import LIVE, claimed, claims_of, recover_runs
-from lanewise.service.configure import in_force
+from lanewise.service.configure import pinned
 from lanewise.service.context import Context
 from lanewise.service.launch import labels
 from lanewise.service.lease import Held
@@ -66,7 +66,7 @@ def want(ctx: Context, environment: str, partitions: Sequence[str], command: Seq
     was interrupted; ``WrongInput`` for partitions that the project has not got."""
     lane = as_released(ctx, environment)
     if lane is None:
-        in_force(ctx).environment(environment)  # a wrong name is told as such
+        (pinned(ctx) or ctx.config).environment(environment)  # a wrong name is told as such
         raise Refused(f"nothing is live in {environment}", hint=f"`lane promote --to {environment}` first")
     live = ctx.warehouse(lane).live()
     if not live.build or live.config != lane.digest:

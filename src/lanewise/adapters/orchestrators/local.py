@@ -20,7 +20,6 @@ from lanewise.errors import OutsideBroke, RunFailed
 
 _TAIL_LINES = 40
 _LINE = 64 * 1024  # bytes; a longer line is cut into several, so that a command can't fill the memory with one
-_GRACE = 5.0  # seconds between asking the group to end and killing it
 
 
 class LocalRunner:
@@ -31,8 +30,10 @@ class LocalRunner:
     purpose and run. When this process is interrupted, or the timeout runs out, the whole group is ended.
     """
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str], *, grace: float = 5.0) -> None:
+        """``grace``: seconds between asking a group to end and killing it."""
         self._redact = redact
+        self._grace = grace
 
     def run(self, launch: Launch) -> RunOutcome:
         """See ``Orchestrator.run``. ``RunFailed`` when the program can't be started at all."""
@@ -45,8 +46,8 @@ class LocalRunner:
             try:
                 timed_out = _wait(child, launch.timeout)
             finally:
-                _end_group(child)
-                output.join(_GRACE)  # a process that left the group may still hold the pipe
+                _end_group(child, self._grace)
+                output.join(self._grace)  # a process that left the group may still hold the pipe
         seconds = time.monotonic() - started
         return RunOutcome(child.returncode, seconds, "\n".join(tail), str(launch.log), timed_out)
 
@@ -91,12 +92,12 @@ def _wait(child: subprocess.Popen[bytes], timeout: float | None) -> bool:
     return False
 
 
-def _end_group(child: subprocess.Popen[bytes]) -> None:
+def _end_group(child: subprocess.Popen[bytes], grace: float) -> None:
     """Ask what is left of the group to end, then kill it: nothing outlives its run."""
     if not _signal_group(child.pid, signal.SIGTERM):
         child.wait()
         return
-    deadline = time.monotonic() + _GRACE
+    deadline = time.monotonic() + grace
     while time.monotonic() < deadline:
         child.poll()  # reaps the leader, so that it does not count as living
         if not _signal_group(child.pid, 0):
@@ -157,7 +158,7 @@ def _labeller(launch: Launch) -> Callable[[str], str]:
     if launch.environment.get("LANEWISE_LOG_FORMAT") != "json":
         prefix = " ".join(f"{name}={value}" for name, value in labels.items())
         return lambda line: f"{prefix} | {line}"
-    return lambda line: json.dumps({**labels, **_structured(line)}, ensure_ascii=False)
+    return lambda line: json.dumps({**_structured(line), **labels}, ensure_ascii=False)
 
 
 def _structured(line: str) -> dict[str, Any]:
