@@ -40,7 +40,7 @@ def history(
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         typer.echo("  ".join([*cells, _detail(event.data)]).rstrip())
     if not events:
-        note("no such events")
+        note("no events")
     elif limit is None and len(events) == _SCREEN:
         note(f"the newest {_SCREEN}; --limit N shows more")
 

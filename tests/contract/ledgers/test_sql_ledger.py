@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import sqlite3
 import subprocess
 import sys
@@ -333,6 +334,41 @@ def test_a_ledger_of_a_newer_lanewise_is_left_alone(ledger: SqlLedger, file: Pat
         newer.head()
     with pytest.raises(LedgerUnavailable, match="newer Lanewise"):
         newer.append("a", [Draft("t")], actor="x")
+
+
+def test_what_a_killed_first_writer_left_is_undone_by_the_next_reader(ledger: SqlLedger, file: Path):
+    file.parent.mkdir()
+    code = """
+        import os, signal, sqlite3, sys
+        connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+        connection.execute("create table left_over (x)")
+        connection.execute("pragma cache_size = 1")
+        connection.execute("begin")
+        connection.execute("create table alembic_version (version_num)")
+        connection.executemany("insert into left_over values (?)", [("y" * 9000,)] * 50)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    assert python(code, file).returncode == -9
+    assert Path(f"{file}-journal").exists()
+    assert ledger.head() == (0, "")
+    assert not Path(f"{file}-journal").exists()
+
+
+def test_the_schema_and_its_history_fit_postgresql_too():
+    from alembic.migration import MigrationContext
+    from alembic.operations import Operations
+
+    from lanewise.adapters.ledgers.migrations.versions import v0001_events_and_leases as first
+
+    out = io.StringIO()
+    context = MigrationContext.configure(dialect_name="postgresql", opts={"as_sql": True, "output_buffer": out})
+    with Operations.context(context):
+        first.upgrade()
+    written = out.getvalue()
+    assert 'stream TEXT COLLATE "C" NOT NULL' in written
+    assert "seq BIGINT NOT NULL" in written
+    assert "WHERE version = 1" in written
+    assert "TRIGGER" not in written
 
 
 # Many at once

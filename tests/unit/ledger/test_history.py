@@ -128,7 +128,7 @@ def test_what_people_wrote_can_not_steer_a_terminal(lane, told):
 
 def test_nothing_found_is_said_beside_the_data(lane):
     result = lane(command, "--since", "99")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no such events\n")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no events\n")
 
 
 def test_verify_says_what_it_checked(lane, told):

@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -233,6 +234,21 @@ def test_a_crash_while_writing_a_checkpoint_leaves_nothing_to_trip_over(signed):
     signed.write(1)
     checkpoint(signed)
     assert verify(signed).checkpoints == 3
+
+
+def test_many_may_sign_at_once(room):
+    def work(n: int) -> None:
+        room.write(1, f"run/shop/prod/{n}")
+        checkpoint(room)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(18)))
+    checkpoint(room)
+    verified = verify(room)
+    assert verified.unsigned == 0
+    assert verified.checkpoints >= 1
+    assert len(list((room.home / "keys").iterdir())) == 1
+    assert [file.suffix for file in room.folder.iterdir() if file.name.startswith(".")] == []
 
 
 def test_checkpoints_that_can_not_be_written_are_one_clear_error(room):

@@ -103,17 +103,28 @@ class SqliteReader:
 
     def _open(self) -> sqlite3.Connection:
         uri = f"{self.path.absolute().as_uri()}?mode=ro"
-        connection = sqlite3.connect(uri, uri=True, timeout=self._patience)
         try:
-            connection.execute("pragma schema_version")
+            return _tried(uri, self._patience)
         except sqlite3.OperationalError as error:
-            connection.close()
-            alone = not self.path.with_name(f"{self.path.name}-wal").exists()
-            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} and alone:
-                # SQLite wants to lay a file beside it, and may not: nobody is writing, so the file is all there is
-                return sqlite3.connect(f"{uri}&immutable=1", uri=True)
+            if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
+                # a writer was killed before the file was write-ahead: only a writer may undo what it left
+                _tried(uri.replace("?mode=ro", "?mode=rw"), self._patience).close()
+                return _tried(uri, self._patience)
+            refused = error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+            if refused and not any(Path(f"{self.path}{rest}").exists() for rest in ("-wal", "-journal")):
+                # SQLite wants to lay files beside it, and may not: nobody is writing, so the file is all there is
+                return _tried(f"{uri}&immutable=1", self._patience)
             raise
-        return connection
+
+
+def _tried(uri: str, patience: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True, timeout=patience)
+    try:
+        connection.execute("select count(*) from sqlite_master")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _schema(connection: sqlite3.Connection, path: Path) -> str | None:

@@ -52,7 +52,7 @@ def upgrade() -> None:
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("until", sa.Text(), nullable=False),
     )
-    if op.get_bind().dialect.name == "sqlite":
+    if op.get_context().dialect.name == "sqlite":
         for trigger in _SQLITE_TRIGGERS:
             op.execute(trigger)
 
