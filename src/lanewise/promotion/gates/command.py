@@ -8,6 +8,9 @@ the command leaves in the folder that `LANEWISE_REPORTS` names; no report, or on
 inconclusive. SARIF lists complaints only, so there a tool's finished run counts as the result: a report with
 no run in it is the empty one. A report never outvotes a bad exit code.
 
+The command is split into words as a shell would, and each `$NAME` in it replaced by the command's own variable.
+There is no shell, so a pipe needs a script.
+
 Arguments: `run`, the command (required); `name`, which tells several command gates apart in verdicts and in the
 ledger; `timeout` (default `10m`); `moment`, `before` (default), `candidate` or `after`; `report`, `exit`
 (default), `junit` or `sarif`.

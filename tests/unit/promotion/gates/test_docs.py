@@ -1,7 +1,10 @@
 """The gates' pages: written from their docstrings, whole and current."""
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +35,15 @@ def test_every_argument_that_a_gate_takes_is_on_its_page(name):
     assert known
     for argument in re.findall(r'"(\w+)"', known[1]):
         assert f"`{argument}`" in generator.gates()[name]
+
+
+def test_the_gate_of_the_how_to_keeps_the_promise_of_all_gates(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/write-a-gate.md").read_text(), re.DOTALL)
+    (tmp_path / "our_gates").mkdir()
+    (tmp_path / "our_gates" / "fresh_rows.py").write_text(blocks[0])
+    (tmp_path / "test_fresh_rows.py").write_text(blocks[1])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert "9 passed" in ended.stdout
