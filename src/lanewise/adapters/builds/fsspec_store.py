@@ -23,7 +23,7 @@ from lanewise.adapters.builds.shelf import LocalShelf, Shelf, staged
 from lanewise.builds.pathcheck import check_paths
 from lanewise.builds.stored import REBUILD, digest_of, manifest_bytes, provenance_bytes, read_manifest, read_provenance
 from lanewise.builds.tags import check_tag, is_tag
-from lanewise.domain.build import Build
+from lanewise.domain.build import Build, Manifest
 from lanewise.domain.canonical import short
 from lanewise.errors import BuildTampered, LaneError, NotFound, Refused, StoreUnavailable
 
@@ -42,6 +42,7 @@ class FsspecBuildStore:
 
     def __init__(self, url: str, *, base: Path) -> None:
         self._name = re.sub(r"//[^/@]*@", "//", url)  # never a password
+        self._read: dict[str, Manifest] = {}  # by digest, so what is in it can't be out of date
         self._shelf: Shelf
         if "://" in url and not _LOCAL.match(url):
             from lanewise.adapters.builds.remote_shelf import RemoteShelf  # noqa: PLC0415 - 150 ms that a disk saves
@@ -68,6 +69,7 @@ class FsspecBuildStore:
                 os.fsync(handle)
                 self._shelf.adopt(path, f"{folder}/{MANIFEST}")
             self._shelf.create(f"{folder}/{PROVENANCE}", provenance_bytes(build.provenance))
+            self._read[build.digest] = build.manifest
 
     def get(self, digest: str) -> Build:
         """See ``BuildStore``."""
@@ -145,7 +147,9 @@ class FsspecBuildStore:
             manifest = self._shelf.read(f"{folder}/{MANIFEST}")
         except FileNotFoundError as error:
             raise BuildTampered(f"the stored manifest of build {short(digest)} is gone", hint=REBUILD) from error
-        return Build(read_manifest(manifest, digest), read_provenance(provenance, digest), tags)
+        if digest not in self._read or digest_of(manifest) != digest:
+            self._read[digest] = read_manifest(manifest, digest)
+        return Build(self._read[digest], read_provenance(provenance, digest), tags)
 
     def _exists(self, folder: str) -> bool:
         return bool(folder) and self._has(f"{folder}/{PROVENANCE}") is not None
