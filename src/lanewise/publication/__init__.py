@@ -1,1 +1,1 @@
-"""To come."""
+"""Publication, the deciding half: fingerprints, partition maps, view SQL, retention. Pure; opens nothing."""

@@ -1,0 +1,106 @@
+"""A run's own room: what it is handed, and what it left.
+
+A run may be written in any language. It leaves, in ``outputs/``, one file ``TABLE.parquet`` (or ``TABLE.csv``, or a
+folder ``TABLE/`` of Parquet files) for each table that it computed, even when there are no rows.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lanewise.adapters.warehouses.embedded.failures import disk_errors
+from lanewise.adapters.warehouses.embedded.layout import Layout, encoded, write_durably
+from lanewise.domain.project import History, Table, TableKind
+from lanewise.domain.publication import InputPin, TableMap
+from lanewise.domain.run import RunRequest, Space
+from lanewise.errors import RunFailed
+from lanewise.publication import sql
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a run left for one table: a table expression that reads it."""
+
+    table: str
+    source: str
+
+
+def open_room(
+    layout: Layout, request: RunRequest, tables: Sequence[Table], inputs: Mapping[str, Any], own: Mapping[str, Any]
+) -> Space:
+    """Make the room, empty. ``own`` is the ``own`` and ``offsets`` part of the engine's data."""
+    room = layout.run(request.id)
+    with disk_errors(f"no room can be made for the run {request.id}"):
+        shutil.rmtree(room, ignore_errors=True)  # the same run's, when a crash made it start again
+        (room / "outputs").mkdir(parents=True)
+    outputs = {
+        table.name: {
+            "columns": [[c.name, c.type, c.nullable] for c in table.columns],
+            "file": str(room.absolute() / "outputs" / f"{encoded(table.name)}.parquet"),
+        }
+        for table in tables
+    }
+    engine = {"type": "duckdb", "directory": str(room.absolute()), "outputs": outputs, "inputs": dict(inputs), **own}
+    return Space(request.id, engine)
+
+
+def remember_pins(layout: Layout, run: str, pins: Sequence[InputPin]) -> None:
+    """Leave the pins in the room, so that staging can see whether they still hold."""
+    with disk_errors(f"the pins of the run {run} can't be written"):
+        data = json.dumps([[p.name, p.digest, p.release] for p in pins]).encode()
+        write_durably(layout.run(run) / "pins.json", data)
+
+
+def pins_of(layout: Layout, run: str) -> tuple[InputPin, ...]:
+    """What ``remember_pins`` left."""
+    try:
+        return tuple(InputPin(*pin) for pin in json.loads((layout.run(run) / "pins.json").read_bytes()))
+    except FileNotFoundError as error:
+        raise RunFailed(f"there is no room of the run {run}", hint="run it again") from error
+
+
+def outputs(layout: Layout, run: str, tables: Sequence[Table]) -> tuple[Output, ...]:
+    """What the run left, by table; tables that it did not write to are left out. ``RunFailed`` while a block of the
+    run (``with lane.run()``) never ended: its output is not whole."""
+    room = layout.run(run)
+    if any((room / "blocks").glob("*.open")):
+        raise RunFailed(f"the run {run} was broken off: what it left is not whole", hint="see its log, run it again")
+    found = ((table.name, _source(room / "outputs", table.name)) for table in tables)
+    return tuple(Output(name, source) for name, source in found if source)
+
+
+def discard(layout: Layout, run: str) -> None:
+    """Throw the room away."""
+    with disk_errors(f"the room of the run {run} can't be removed"):
+        shutil.rmtree(layout.run(run), ignore_errors=not layout.run(run).exists())
+
+
+def continues(table: Table, held: TableMap, version: str) -> bool:
+    """Whether this version of a table goes on from its live state. A merge always does; an append does unless its
+    code has changed and its history is to be rebuilt; the others never do."""
+    if table.kind is TableKind.APPEND:
+        same = any(s.version == version for slices in held.slices.values() for s in slices)
+        return same or table.history is History.INHERIT
+    return table.kind is TableKind.MERGE
+
+
+def _source(folder: Path, table: str) -> str:
+    single = folder / f"{encoded(table)}.parquet"
+    if single.is_file():
+        return sql.call("read_parquet", _list([single]), "hive_partitioning = false")
+    several = sorted((folder / encoded(table)).glob("*.parquet"))
+    if several:
+        return sql.call("read_parquet", _list(several), "hive_partitioning = false", "union_by_name = true")
+    text = folder / f"{encoded(table)}.csv"
+    if text.is_file():
+        return sql.call("read_csv", _list([text]), "hive_partitioning = false", "header = true")
+    return ""
+
+
+def _list(files: Sequence[Path]) -> str:
+    return "[" + ", ".join(sql.file_literal(str(file)) for file in files) + "]"

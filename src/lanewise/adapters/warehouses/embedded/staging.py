@@ -1,0 +1,206 @@
+"""Turn what a run wrote into slices: Parquet files of their own names, durable, and seen by no reader.
+
+Files are written in the run's room and then renamed into their version's folder under a name that never comes twice,
+so a second attempt after a crash disturbs nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+
+from lanewise.adapters.warehouses.embedded.branches import Schema, columns_of, relation
+from lanewise.adapters.warehouses.embedded.failures import disk_errors
+from lanewise.adapters.warehouses.embedded.layout import Layout, encoded, sync_file, sync_folder
+from lanewise.adapters.warehouses.embedded.reading import Reading, column_named, count_partitions, guarded
+from lanewise.adapters.warehouses.embedded.rooms import continues
+from lanewise.domain.partition import ALL, parse_partition
+from lanewise.domain.project import Grain, Table, TableKind
+from lanewise.domain.publication import Slice, TableMap
+from lanewise.domain.run import RunRequest
+from lanewise.errors import RunFailed
+from lanewise.publication import sql
+from lanewise.publication.views import PARTITION
+
+_SLOT = "_lanewise_slot"
+
+
+@dataclass(frozen=True)
+class Stager:
+    """Stages one run. ``live`` is what its merges and appends start from."""
+
+    layout: Layout
+    request: RunRequest
+    live: Mapping[str, TableMap]
+    connection: duckdb.DuckDBPyConnection
+
+    def stage(self, reading: Reading) -> tuple[Slice, ...]:
+        """The slices of one table, in order of the requested partitions."""
+        table = reading.table
+        wanted = _wanted(reading, self.request.partitions)
+        counts = self._checked(reading, wanted)
+        written = [p for p in wanted if counts.get(p)]
+        files = self._write(reading, self._rows(reading, written), written)
+        held = self.live.get(table.name)
+        if held is not None and not continues(table, held, self._version(table)):
+            held = None
+        return tuple(s for p in wanted for s in self._slices(reading, p, files, held))
+
+    def _version(self, table: Table) -> str:
+        if table.name not in self.request.fingerprints:
+            raise RunFailed(f"the run {self.request.id} names no version of {table.name}")
+        return self.request.fingerprints[table.name]
+
+    def _checked(self, reading: Reading, wanted: Sequence[str]) -> dict[str, int]:
+        name = reading.table.name
+        counts = dict(count_partitions(self.connection, reading))
+        nulls = counts.pop(None, 0)
+        if nulls:
+            column = reading.cut.column if reading.cut else ""
+            raise RunFailed(f"{name}: {nulls} rows lie in no partition, because {column} is NULL there")
+        outside = {str(p): n for p, n in counts.items() if p not in set(wanted)}
+        if outside:
+            shown = ", ".join(f"{p}: {outside[p]}" for p in sorted(outside)[:5])
+            raise RunFailed(
+                f"{name}: {sum(outside.values())} rows lie outside of the partitions that were asked for ({shown}"
+                f"{', …' if len(outside) > 5 else ''})",
+                hint="write only rows of run.partitions, or run those partitions too",
+            )
+        if reading.table.kind is TableKind.MERGE:
+            self._check_keys(reading)
+        return {str(p): n for p, n in counts.items()}
+
+    def _check_keys(self, reading: Reading) -> None:
+        name, key = reading.table.name, [sql.identifier(k) for k in reading.table.key]
+        if not key:
+            raise RunFailed(f"{name} is merged by key, and has none", hint=f"give {name} a key in lanewise.yaml")
+        grouped = sql.select(["count(*) AS n", sql.some(f"{k} IS NULL" for k in key) + " AS unkeyed"],
+                             sql.subquery(reading.query(), "written"), group=", ".join([PARTITION, *key]))  # fmt: skip
+        items = ["coalesce(sum(n) FILTER (WHERE unkeyed), 0)", sql.count_if("n > 1 AND NOT unkeyed")]
+        query = sql.select(items, sql.subquery(grouped, "keys"))
+        nulls, double = guarded(self.connection, query, reading).fetchone() or (0, 0)
+        if nulls:
+            raise RunFailed(f"{name}: {nulls} rows have a NULL in the key, so they can't be merged")
+        if double:
+            raise RunFailed(f"{name}: {double} keys came twice from the same run, so which row is newer can't be told")
+
+    def _rows(self, reading: Reading, written: Sequence[str]) -> str:
+        held = self.live.get(reading.table.name)
+        state = [s for p in written for s in (held.slices.get(p, ()) if held else ())]
+        if reading.table.kind is not TableKind.MERGE or not state:
+            return reading.query()
+        same = sql.every(f"w.{k} = s.{k}" for k in [PARTITION, *(sql.identifier(k) for k in reading.table.key)])
+        newer = sql.select(["1"], "(" + reading.query() + ") AS w", where=same)
+        older = "(" + relation(self.layout, reading.columns, state) + ") AS s"
+        return sql.union_all([reading.query(), sql.select(["s.*"], older, where=f"NOT EXISTS ({newer})")])
+
+    def _write(self, reading: Reading, rows: str, partitions: Sequence[str]) -> Mapping[str, tuple[str, int, int]]:
+        """Partition -> its location, rows and bytes."""
+        schema = Schema(reading.columns, reading.hive)
+        folder = schema.folder(self.layout.version(reading.table.name, self._version(reading.table)))
+        with disk_errors(f"{reading.table.name} can't be staged"):
+            schema.write(folder)
+            if not partitions:
+                return {}
+            aside = self.layout.run(self.request.id) / "staged"
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            copied = self._copy(reading, rows, partitions, aside)
+            found = self._move(schema, folder, copied)
+            shutil.rmtree(aside, ignore_errors=True)
+        return found
+
+    def _copy(
+        self, reading: Reading, rows: str, partitions: Sequence[str], aside: Path
+    ) -> Mapping[str, list[tuple[Path, int, int]]]:
+        items = [sql.identifier(c.name) for c in reading.columns]
+        if reading.hive and reading.hive[0] == PARTITION:
+            items.append(PARTITION)
+        if len(partitions) == 1:
+            query = sql.select(items, sql.subquery(rows, "rows"))
+            target, options = aside / "0.parquet", "FORMAT parquet, RETURN_STATS"
+        else:
+            self.connection.execute("CREATE OR REPLACE TEMPORARY TABLE slots AS SELECT unnest($1) AS name, "
+                                    "unnest($2) AS slot", [list(partitions), list(range(len(partitions)))])  # fmt: skip
+            joined = sql.subquery(rows, "rows") + f" JOIN slots ON rows.{PARTITION} = slots.name"
+            query = sql.select([*items, sql.aliased("slots.slot", _SLOT)], joined)
+            target, options = aside, f"FORMAT parquet, RETURN_STATS, PARTITION_BY ({_SLOT})"
+        copy = " ".join(["COPY", "(" + query + ")", "TO", sql.literal(str(target)), "(" + options + ")"])
+        found: dict[str, list[tuple[Path, int, int]]] = {}
+        cursor = guarded(self.connection, copy, reading)
+        names = [column[0] for column in cursor.description or ()]
+        for row in cursor.fetchall():
+            stats = dict(zip(names, row, strict=True))
+            slot = int((stats["partition_keys"] or {}).get(_SLOT, 0))
+            file = (Path(stats["filename"]), stats["count"], stats["file_size_bytes"])
+            found.setdefault(partitions[slot], []).append(file)
+        return found
+
+    def _move(
+        self, schema: Schema, folder: Path, copied: Mapping[str, list[tuple[Path, int, int]]]
+    ) -> Mapping[str, tuple[str, int, int]]:
+        token = f"{encoded(self.request.id)}-{uuid.uuid4().hex[:8]}"
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(sync_file, [file for files in copied.values() for file, _, _ in files]))
+        found, folders = {}, {folder, folder.parent, folder.parent.parent, self.layout.versions, self.layout.lane}
+        for partition, files in copied.items():
+            inside = folder / f"{schema.hive[0]}={encoded(partition)}" if schema.hive else folder
+            inside.mkdir(exist_ok=True)
+            folders.add(inside)
+            moved = [inside / f"{token}-{number}.parquet" for number in range(len(files))]
+            for (file, _, _), target in zip(files, moved, strict=True):
+                file.rename(target)
+            location = "\n".join(self.layout.relative(file) for file in moved)
+            found[partition] = (location, sum(n for _, n, _ in files), sum(size for _, _, size in files))
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(sync_folder, folders))
+        return found
+
+    def _slices(
+        self, reading: Reading, partition: str, files: Mapping[str, tuple[str, int, int]], held: TableMap | None
+    ) -> tuple[Slice, ...]:
+        table = reading.table
+        before = held.slices.get(partition, ()) if held else ()
+        request, version = self.request, self._version(table)
+        if partition in files:
+            location, rows, size = files[partition]
+            fresh = Slice(
+                table.name, partition, version, location, rows, size, request.id, request.build, request.inputs
+            )
+            older = before if table.kind is TableKind.APPEND else ()
+            return (*(s for s in older if s.rows and s.run != request.id), fresh)
+        if before and table.kind is TableKind.APPEND:
+            return before
+        if before:  # nothing new: the state stands as it is, under the version that now answers for it
+            return tuple(
+                s if s.version == version else replace(s, version=version, run=request.id, build=request.build)
+                for s in before
+            )
+        schema = Schema(reading.columns, reading.hive)
+        empty = self.layout.relative(schema.folder(self.layout.version(table.name, version))) + "/"
+        return (Slice(table.name, partition, version, empty, 0, 0, request.id, request.build, request.inputs),)
+
+
+def newest_offset(
+    layout: Layout, connection: duckdb.DuckDBPyConnection, table: Table, slices: Sequence[Slice]
+) -> str | None:
+    """The maximum of the offset column, as text."""
+    column = column_named(table, columns_of(layout, slices), table.offset or "")
+    newest = sql.cast(sql.call("max", sql.identifier(column.name)), "VARCHAR")
+    row = connection.execute(sql.select([newest], sql.subquery(relation(layout, [column], slices), "rows"))).fetchone()
+    return None if row is None or row[0] is None else str(row[0])
+
+
+def _wanted(reading: Reading, partitions: Sequence[str]) -> tuple[str, ...]:
+    if reading.cut is None:
+        return (ALL,)
+    if reading.cut.grain is not Grain.VALUE:
+        for name in partitions:
+            parse_partition(name, reading.cut.grain)
+    return tuple(dict.fromkeys(partitions))

@@ -1,0 +1,157 @@
+"""What every warehouse's engine must do: staging, checks and comparison. See ``lanewise.testing.warehouse``."""
+
+# ruff: noqa: S101 - a conformance suite is made of assertions
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from lanewise.domain.project import Check, Column, TableKind
+from lanewise.errors import LaneError, RunFailed
+from lanewise.testing.warehouse import D1, D2, ORDERS, TOTALS, Harness, order, published, request, staged
+
+
+class ComputationContract:
+    """Staging, checks and comparison: what an engine does."""
+
+    @pytest.fixture
+    def harness(self) -> Harness:
+        """The one thing to override."""
+        raise NotImplementedError
+
+    def test_rows_without_a_partition_are_refused(self, harness: Harness) -> None:
+        """NULL is no partition."""
+        with pytest.raises(RunFailed, match="1 rows"):
+            staged(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1), {**order(D1, 2), "day": None}])])
+
+    def test_rows_outside_of_the_requested_partitions_are_refused(self, harness: Harness) -> None:
+        """A run may not touch what it was not asked for."""
+        with pytest.raises(RunFailed, match=D2):
+            staged(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1), order(D2, 2)])])
+
+    def test_a_wanted_table_that_was_not_written_is_refused(self, harness: Harness) -> None:
+        """Doubt never passes."""
+        warehouse, wanted = harness.open(), request([ORDERS, TOTALS], [D1])
+        space = warehouse.open_run(wanted, [ORDERS, TOTALS], ())
+        harness.write(space, ORDERS, [order(D1, 1)])
+        assert [(w.table, dict(w.partitions)) for w in warehouse.written(wanted.id, [ORDERS, TOTALS])] == [
+            ("orders", {D1: 1})
+        ]
+        with pytest.raises(RunFailed, match="totals"):
+            warehouse.stage(wanted, [ORDERS, TOTALS])
+
+    def test_a_merge_puts_newer_rows_over_the_live_state(self, harness: Harness) -> None:
+        """By key, in the partition; what was not written stands."""
+        table = replace(ORDERS, kind=TableKind.MERGE)
+        published(harness, request([table], [D1, D2]), [(table, [order(D1, 1), order(D1, 2), order(D2, 3)])])
+        wanted = request([table], [D1, D2])
+        published(harness, wanted, [(table, [order(D1, 2, "5.00"), order(D1, 4)])])
+        seen = {row[1]: row[2] for row in harness.read("orders")}
+        assert seen == {1: Decimal("1.00"), 2: Decimal("5.00"), 3: Decimal("1.00"), 4: Decimal("1.00")}
+
+    def test_a_merge_refuses_the_same_key_twice(self, harness: Harness) -> None:
+        """Which row is newer can't be told."""
+        table = replace(ORDERS, kind=TableKind.MERGE)
+        with pytest.raises(RunFailed, match="twice"):
+            staged(harness, request([table], [D1]), [(table, [order(D1, 1), order(D1, 1, "2.00")])])
+
+    def test_an_append_adds_slices_once_and_tells_its_offset(self, harness: Harness) -> None:
+        """Staging the same run again, after it was published, adds nothing."""
+        table = replace(ORDERS, kind=TableKind.APPEND, partition=None, offset="id")
+        published(harness, request([table], ["all"]), [(table, [order(D1, 1), order(D1, 2)])])
+        wanted = request([table], ["all"])
+        published(harness, wanted, [(table, [order(D1, 3)])])
+        published(harness, wanted, [(table, [order(D1, 3)])])
+        assert [row[1] for row in harness.read("orders")] == [1, 2, 3]
+        slices = harness.open().live().tables["orders"].slices["all"]
+        assert len(slices) == 2
+        assert harness.open().offset(table, slices) == "3"
+
+    def test_an_appended_column_reads_as_null_in_older_slices(self, harness: Harness) -> None:
+        """Typed, and without touching them."""
+        wider = replace(ORDERS, columns=(*ORDERS.columns, Column("note", "VARCHAR")))
+        published(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1)])])
+        published(harness, request([wider], [D2], build="b"), [(wider, [{**order(D2, 2), "note": "new"}])])
+        assert sorted((row[1], row[3]) for row in harness.read("orders")) == [(1, None), (2, "new")]
+
+    def test_checks_look_at_exactly_the_given_slices(self, harness: Harness) -> None:
+        """Not at what is live."""
+        published(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1), order(D1, 2), order(D1, 3)])])
+        rows = [order(D1, 1), order(D1, 1), order(D1, 2, None), order(D2, 1, "9.00")]
+        slices = staged(harness, request([ORDERS], [D1, D2], build="b"), [(ORDERS, rows)])["orders"]
+        checks = (
+            Check("n", "not_null", {"columns": ["amount"]}),
+            Check("u", "unique", {"columns": ["id"]}),
+            Check("r", "row_count", {"max_drop": "0.05"}),
+            Check("v", "accepted_values", {"column": "id", "values": [1]}),
+            Check("w", "range", {"column": "amount", "min": "0.5", "max": "8.5"}),
+            Check("s", "sql", {"query": "select count(*) from {table} where id = 2"}),
+        )
+        found = {r.check: r for r in harness.open().evaluate(ORDERS, checks, slices)}
+        assert {name: r.bad for name, r in found.items()} == {"n": 1, "u": 2, "r": 0, "v": 1, "w": 1, "s": 1}
+        assert {r.rows for r in found.values()} == {4}
+        assert found["r"].facts["live_rows"] == 3
+
+    def test_a_check_of_an_unknown_column_is_an_error(self, harness: Harness) -> None:
+        """Not a pass."""
+        slices = staged(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1)])])["orders"]
+        with pytest.raises(LaneError, match="amunt"):
+            harness.open().evaluate(ORDERS, [Check("n", "not_null", {"columns": ["amunt"]})], slices)
+
+    def test_equal_rows_compare_as_the_same(self, harness: Harness) -> None:
+        """Whatever their order."""
+        rows = [order(D1, 1), order(D1, 2, None), order(D2, 3)]
+        old = staged(harness, request([ORDERS], [D1, D2]), [(ORDERS, rows)])["orders"]
+        new = staged(harness, request([ORDERS], [D1, D2], build="b"), [(ORDERS, rows[::-1])])["orders"]
+        found = harness.open().compare(ORDERS, old, new)
+        assert [(p.partition, p.same, p.rows_old, p.rows_new) for p in found.partitions] == [
+            (D1, True, 2, 2),
+            (D2, True, 1, 1),
+        ]
+
+    def test_differences_are_counted_by_key_and_column(self, harness: Harness) -> None:
+        """Added, removed, changed; what both sides have in NULLs and sums."""
+        old_rows = [order(D1, 1), order(D1, 2), order(D1, 3, None), order(D2, 9)]
+        new_rows = [order(D1, 1), order(D1, 2, "2.50"), order(D1, 4), order(D1, 3, None), order(D2, 9)]
+        old = staged(harness, request([ORDERS], [D1, D2]), [(ORDERS, old_rows)])["orders"]
+        new = staged(harness, request([ORDERS], [D1, D2], build="b"), [(ORDERS, new_rows)])["orders"]
+        first, second = harness.open().compare(ORDERS, old, new).partitions
+        assert second.same
+        assert (first.keys_added, first.keys_removed, first.keys_changed) == (1, 0, 1)
+        amount = {c.column: c for c in first.columns}["amount"]
+        assert (amount.changed, amount.nulls_old, amount.nulls_new) == (1, 1, 1)
+        assert (amount.sum_old, amount.sum_new) == ("2.00", "3.50")
+
+    def test_duplicates_do_not_cancel(self, harness: Harness) -> None:
+        """As they would in a XOR, and they are not multiplied by the join."""
+        old_rows = [order(D1, 1), order(D1, 2), order(D1, 2)]
+        new_rows = [order(D1, 1), order(D1, 1), order(D1, 2)]
+        old = staged(harness, request([ORDERS], [D1]), [(ORDERS, old_rows)])["orders"]
+        new = staged(harness, request([ORDERS], [D1], build="b"), [(ORDERS, new_rows)])["orders"]
+        found = harness.open().compare(ORDERS, old, new).partitions[0]
+        assert not found.same
+        assert (found.duplicate_keys_old, found.duplicate_keys_new) == (1, 1)
+        assert (found.keys_added, found.keys_removed) == (1, 1)
+
+    def test_a_tolerance_is_honoured(self, harness: Harness) -> None:
+        """Up to and including it."""
+        table = replace(ORDERS, tolerance={"amount": "0.01"})
+        old = staged(harness, request([table], [D1]), [(table, [order(D1, 1), order(D1, 2)])])["orders"]
+        rows = [order(D1, 1, "1.01"), order(D1, 2, "1.02")]
+        new = staged(harness, request([table], [D1], build="b"), [(table, rows)])["orders"]
+        assert harness.open().compare(table, old, new).partitions[0].keys_changed == 1
+
+    def test_without_a_key_distances_stand_in(self, harness: Harness) -> None:
+        """Zero where nothing differs, and never more than the whole for a category."""
+        table = replace(ORDERS, key=(), columns=(*ORDERS.columns, Column("city", "VARCHAR")))
+        old_rows = [{**order(D1, n, str(n)), "city": "Bonn"} for n in range(10)]
+        new_rows = [{**order(D1, n, str(n + 5)), "city": "Bonn" if n else "Köln"} for n in range(10)]
+        old = staged(harness, request([table], [D1]), [(table, old_rows)])["orders"]
+        new = staged(harness, request([table], [D1], build="b"), [(table, new_rows)])["orders"]
+        found = harness.open().compare(table, old, new).partitions[0]
+        assert not found.keyed
+        assert found.distances["id"] == 0
+        assert 1 < found.distances["amount"] < 3
+        assert 0 < found.distances["city"] < 0.5
