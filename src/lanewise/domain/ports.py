@@ -148,6 +148,9 @@ class Warehouse(Protocol):
     def columns(self, slices: Sequence[Slice]) -> tuple[Column, ...]:
         """The columns and types that these slices have."""
 
+    def offset(self, table: Table, slices: Sequence[Slice]) -> str | None:
+        """The maximum of the table's offset column over these slices, as text; None without rows or offset column."""
+
     def compare(self, table: Table, old: Sequence[Slice], new: Sequence[Slice]) -> TableComparison:
         """Pair them by partition and key; column tolerances are the table's. Set-based, in the engine."""
 
@@ -157,9 +160,16 @@ class Warehouse(Protocol):
         reads as a typed NULL."""
 
     def publish(self, target: PartitionMap, *, base: int, fence: int) -> None:
-        """Move the live pointer to a prepared map, or back to a kept one: readers see all old or all new.
-        Raises ``GroundMoved`` when the live number is not ``base``, ``FenceRefused`` for an older fence. Publishing
-        what is live already, under the same fence, is nothing."""
+        """Move the live pointer to a prepared map: readers see all old or all new. Its number is above ``base``.
+        Raises ``GroundMoved`` when the live number is not ``base`` or the map is not prepared, ``FenceRefused`` for
+        an older fence. Publishing what is live already, under the same fence, is nothing."""
+
+    def revert(self, to: int, *, base: int, fence: int) -> int:
+        """Go back: publish exactly the kept map ``to`` again, as a new map under the number ``base + 1``, which is
+        returned. Opens no engine, prepares nothing (except for map 0, the empty one). ``map_at(base + 1)`` has the
+        tables, build and config of ``map_at(to)``; ``pointer().repeats`` is ``to``. Raises like ``publish``, and
+        ``NotFound`` when ``to`` is no longer kept. Going back from ``base`` to ``to`` once more is nothing, whatever
+        the fence: after a crash the next holder may simply call it again."""
 
     def pin(self, inputs: Sequence[str]) -> tuple[InputPin, ...]:
         """The declared inputs as they are now (``src`` connection); ``NotFound`` for one that isn't there."""

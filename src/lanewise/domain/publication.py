@@ -13,7 +13,8 @@ class Slice:
     """One partition of one table as one run wrote it; immutable once it is staged.
 
     ``version`` is the table's fingerprint (``sha256:…``). ``location`` is the warehouse's own name for the data
-    (embedded: Parquet paths relative to the warehouse, joined by newlines; empty for a slice of no rows).
+    (embedded: Parquet paths relative to the warehouse, joined by newlines; for a slice of no rows the folder, with
+    a closing slash, whose files have its columns).
     ``inputs`` is the digest of the input pins that it was computed from. ``build`` is who computed it.
     """
 
@@ -59,12 +60,14 @@ class PartitionMap:
 
 @dataclass(frozen=True)
 class Pointer:
-    """What is live, cheap to read: the map's number, the fencing number it was published under, the release."""
+    """What is live, cheap to read: the map's number, the fencing number it was published under, the release, and
+    the earlier map that it repeats (0: none) when a rollback published it."""
 
     number: int
     fence: int
     build: str
     config: str
+    repeats: int = 0
 
 
 @dataclass(frozen=True)
