@@ -116,7 +116,7 @@ def _provenance(ctx: Context, manifest: Manifest, git: Checkout | None) -> Prove
     return Provenance(
         commit=git.commit,
         branch=git.branch,
-        dirty=git.commit is not None and git.dirty([file.path for file in manifest.files]),
+        dirty=git.commit is not None and git.dirty(ctx.root, [file.path for file in manifest.files]),
         authors=git.authors,
         built_by=ctx.actor.name,
         built_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -27,9 +27,11 @@ class Checkout:
     tracked: frozenset[str] = frozenset()
     fault: str = ""
 
-    def dirty(self, files: Collection[str]) -> bool:
-        """Whether a build of ``files`` holds more or other than the commit does."""
-        return self.changed or not self.tracked.issuperset(files)
+    def dirty(self, root: Path, files: Collection[str]) -> bool:
+        """Whether a build of ``files``, read below ``root``, holds more or other than the commit does."""
+        unknown = [root / path for path in files if path not in self.tracked]
+        real = root.resolve()  # git tracks what a link leads to, where it lies
+        return self.changed or any(os.path.relpath(path.resolve(), real) not in self.tracked for path in unknown)
 
 
 def look_at_git(root: Path) -> Checkout | None:
