@@ -87,7 +87,9 @@ class Story(TyperGroup):
                 formatter.write_dl([(entry.name, entry.help) for entry in COMMANDS if entry.chapter == chapter])
 
 
-app = typer.Typer(cls=Story, rich_markup_mode=None, add_completion=True, no_args_is_help=True)
+app = typer.Typer(
+    cls=Story, rich_markup_mode=None, add_completion=True, no_args_is_help=True, pretty_exceptions_enable=False
+)
 
 
 def _version(wanted: bool) -> None:

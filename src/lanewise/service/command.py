@@ -15,7 +15,7 @@ from lanewise.service.candidate import Candidate
 from lanewise.service.compiled import compile_lane, write_compiled
 from lanewise.service.context import Context
 from lanewise.service.launch import child_variables
-from lanewise.service.reports import read_report
+from lanewise.service.reports import command_report, report_environment
 from lanewise.service.run import new_id
 
 
@@ -36,15 +36,14 @@ def run_command(
     variables = child_variables(ctx, request, lane, candidate.project) | {
         "PYTHONPATH": str(candidate.directory),
         "LANEWISE_COMPILED": str(compiled),
-        "LANEWISE_REPORTS": str(reports),
-        "PYTEST_ADDOPTS": f"-p no:cacheprovider --junitxml={reports / 'pytest.xml'}",
+        **report_environment(reports, "-p no:cacheprovider"),
     }
     log = ctx.home / "logs" / f"{request.id}.log"
     words = _words(command, variables)
     outcome = ctx.runner.run(
         Launch(replace(request, command=words), candidate.directory, compiled, variables, log, timeout)
     )
-    return read_report(reports, outcome)
+    return command_report(outcome, reports, ctx.secrets.redact)
 
 
 def _words(command: str, variables: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,0 +1,17 @@
+"""The day of each carrier, from the flights of that day."""
+
+
+def write(run) -> None:
+    run.sql(f"""
+        insert into {run.output('carrier_daily')}
+        select
+            f.flight_date, f.carrier, any_value(l.name) as carrier_name,
+            count(*) as flights,
+            count(*) filter (f.departure_delay is null) as cancelled,
+            count(*) filter (f.late) as late,
+            sum(f.seats) as seats,
+            cast(avg(f.departure_delay) as decimal(9, 2)) as mean_departure_delay
+        from {run.output('flights_daily')} f
+        left join {run.input('raw.airlines')} l on l.carrier = f.carrier
+        group by f.flight_date, f.carrier
+    """)
