@@ -1,5 +1,8 @@
 """The diagram: every promotion can end, ends once, and works on the lane only after it has taken it."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +90,13 @@ def test_what_may_be_exposed_ends_only_by_success_or_by_going_back(walk):
         assert not after & {State.REJECTED, State.SUPERSEDED, State.EXPIRED, State.ABORTED, *BEFORE_THE_LOCK}
 
 
+@pytest.mark.parametrize("state", sorted(HOLDS_LEASE - {State.ACQUIRING}))
+def test_nothing_that_may_be_prepared_is_left_lying(state):
+    ends = TRANSITIONS[state] & FINAL
+    assert not ends & {State.REJECTED, State.SUPERSEDED, State.EXPIRED, State.ABORTED}
+    assert ends <= {State.SUCCEEDED} or state is State.REVERTING
+
+
 @given(walks())
 def test_every_walk_can_still_come_to_an_end(walk):
     assert walk[-1] in FINAL or reachable(walk[-1]) & FINAL
@@ -143,3 +153,15 @@ def test_a_freeze_between_canary_steps_keeps_the_lane():
 def test_an_abort_goes_back_once_anything_may_be_prepared(state, came_from, end):
     assert abort_to(promotion(state, came_from)) is end
     check_move(state, end, came_from=came_from)
+
+
+def test_the_reference_page_lists_every_state_with_its_moves():
+    page = Path(__file__).parents[3] / "docs/reference/promotion-states.md"
+    early = {State.REJECTED, State.SUPERSEDED, State.EXPIRED, State.ABORTED}
+    listed = {}
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 5 and cells[1].startswith("`"):
+            moves = {State(name) for name in re.findall(r"`(\w+)`", cells[3])}
+            listed[State(cells[1].strip("`"))] = moves | (early if "the early ends" in cells[3] else set())
+    assert listed == {state: set(after) for state, after in TRANSITIONS.items()}
