@@ -144,6 +144,16 @@ def test_the_first_of_two_faults_is_named(signed):
     assert "event 3" in complaint(signed)
 
 
+def test_the_first_fault_is_named_even_below_a_checkpoint_that_differs(signed):
+    signed.edit("update events set actor = 'eve' where seq = 3", "update events set hash = 'sha256:00' where seq = 9")
+    assert "from event 3 on: edited" in complaint(signed)
+
+
+def test_an_edited_hash_of_a_signed_event_is_an_edit(signed):
+    signed.edit("update events set hash = 'sha256:00' where seq = 9")
+    assert "from event 9 on: edited" in complaint(signed)
+
+
 @pytest.mark.parametrize("name", ["seq", "hash", "at", "ledger", "signature"])
 def test_an_edited_checkpoint_is_named(signed, name):
     file = signed.folder / "000000000005.json"
@@ -215,6 +225,13 @@ def test_nothing_is_signed_after_tampering(signed):
     with pytest.raises(LedgerTampered, match="event 9"):
         checkpoint(signed)
     assert len(list(signed.folder.glob("*.json"))) == 2
+
+
+def test_nothing_is_signed_on_top_of_a_chain_computed_anew(signed):
+    signed.edit("update events set actor = 'eve' where seq = 7")
+    recompute(signed, 7)
+    with pytest.raises(LedgerTampered, match="event 9 is not the one that was signed"):
+        checkpoint(signed)
 
 
 def test_a_checkpoint_whose_record_was_lost_in_a_crash_is_fine(room, monkeypatch):
