@@ -126,10 +126,10 @@ def _bad_keys(p: PartitionComparison) -> Iterable[Problem]:
 
 
 def _unpaired(p: PartitionComparison) -> Iterable[Problem]:
-    """Rows whose key is no key can't be paired, so a difference may hide among them."""
-    count = p.duplicate_keys_old + p.null_keys_old
-    if count and not p.same:
-        yield Problem("{} duplicate or NULL keys can't be paired", count, p.partition, Result.INCONCLUSIVE)
+    """Rows without a key can't be paired, so a difference may hide among them."""
+    if p.null_keys_old and not p.same:
+        what = "{} rows whose key is NULL can't be paired"
+        yield Problem(what, p.null_keys_old, p.partition, Result.INCONCLUSIVE)
 
 
 def _covers(change: DeclaredChange, column: str) -> bool:

@@ -37,9 +37,9 @@ def column_changes(
     found = [ColumnChange("column_dropped", name, f"{name} is dropped") for name in before if name not in after]
     for name in (name for name in before if name in after):
         types = (before[name].type, after[name].type)
-        if types[0] == types[1] and retyped and name in retyped:
+        if retyped and name in retyped:
             types = retyped[name]
-        if types[0] != types[1]:
+        if _written(types[0]) != _written(types[1]):
             found.append(ColumnChange("column_retyped", name, f"{name} turns from {types[0]} into {types[1]}"))
         if before[name].nullable and not after[name].nullable:
             found.append(ColumnChange("column_not_null", name, f"{name} becomes NOT NULL"))
@@ -55,6 +55,11 @@ def undeclared(changes: Iterable[ColumnChange], declared: Iterable[DeclaredChang
 def _covered(change: ColumnChange, declared: Sequence[DeclaredChange]) -> bool:
     kind = _DECLARED_AS.get(change.what)
     return any(d.what == kind and (not d.columns or change.column in d.columns) for d in declared)
+
+
+def _written(type_: str) -> str:
+    """``decimal(18, 2)`` and ``DECIMAL(18,2)`` are one type, written in two ways."""
+    return "".join(type_.upper().split())
 
 
 def _moved(before: Mapping[str, Column], after: Mapping[str, Column]) -> list[ColumnChange]:

@@ -261,7 +261,11 @@ def test_far_more_lost_keys_than_by_itself_fail_all_the_same():
 
 
 def test_rows_that_cannot_be_paired_leave_doubt():
-    assert verdict(part(same=False, duplicate_keys_old=5, duplicate_keys_new=5)).result is Result.INCONCLUSIVE
+    judgement = verdict(part(same=False, null_keys_old=5, null_keys_new=5))
+    assert judgement.result is Result.INCONCLUSIVE
+    assert "5 rows whose key is NULL can't be paired" in judgement.reason
+    assert verdict(part(same=True, null_keys_old=5, null_keys_new=5)).result is Result.PASS
+    assert verdict(part(same=False, duplicate_keys_old=5, duplicate_keys_new=5)).result is Result.PASS
 
 
 # without a key

@@ -100,6 +100,10 @@ def test_a_type_that_only_the_engine_sees_change_is_a_change():
     assert undeclared([change], [])
 
 
+def test_how_a_type_is_written_is_no_change():
+    assert column_changes((Column("price", "DECIMAL(18,2)"),), (Column("price", "decimal(18, 2)"),)) == ()
+
+
 def test_an_unknown_kind_to_allow_is_refused():
     with pytest.raises(ConfigError, match="allow"):
         SchemaGate({"allow": ["everything"]})
