@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanewise.domain.environment import ApprovalRule, Person
@@ -142,6 +142,7 @@ def test_who_approved_anew_is_not_named_as_void():
 
 
 @given(st.lists(st.text(max_size=5), max_size=5), st.randoms())
+@settings(deadline=None)
 def test_a_binding_minds_what_was_seen_and_not_in_which_order(digests, random):
     shuffled = list(digests)
     random.shuffle(shuffled)

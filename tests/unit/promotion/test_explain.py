@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanewise.domain.environment import ApprovalRule, GateSpec, Person
@@ -50,6 +50,7 @@ def lease(fence: int = 9, holder: str = "other:1", minutes: int = 5) -> Lease:
     verdicts=st.sampled_from([(), (SOAK,)]),
     reason=st.sampled_from(["", "because"]),
 )
+@settings(deadline=None)
 def test_every_state_has_an_answer_and_a_command_or_nothing_to_do(state, plan, freeze, holder, rule, **more):
     told = ask(state, plan, freeze, holder, rule, **more)
     assert told.sentence.strip()

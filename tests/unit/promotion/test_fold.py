@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanewise.domain.event import Event
@@ -56,6 +56,7 @@ def legal_moves(draw: st.DrawFn) -> list[State]:
 
 
 @given(legal_moves(), st.data())
+@settings(deadline=None)
 def test_any_legal_sequence_stands_where_its_last_move_led(moves, data):
     noise = [("step.intended", {"step": 0}), ("from.the.future", {"x": 1}), judged("tests", "pass"),
              ("promotion.acquired", {"fence": 3, "base_map": 9}), ("step.done", {})]  # fmt: skip

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lanewise.domain.promotion import Promotion, State
@@ -77,6 +77,7 @@ def test_nothing_before_acquiring_holds_a_lease():
 
 
 @given(walks())
+@settings(deadline=None)
 def test_a_promotion_works_on_the_lane_only_after_it_has_taken_it(walk):
     for at, state in enumerate(walk):
         if state in HOLDS_LEASE - {State.ACQUIRING}:
@@ -84,6 +85,7 @@ def test_a_promotion_works_on_the_lane_only_after_it_has_taken_it(walk):
 
 
 @given(walks())
+@settings(deadline=None)
 def test_what_may_be_exposed_ends_only_by_success_or_by_going_back(walk):
     if State.PREPARING in walk:
         after = set(walk[walk.index(State.PREPARING) :])
@@ -98,6 +100,7 @@ def test_nothing_that_may_be_prepared_is_left_lying(state):
 
 
 @given(walks())
+@settings(deadline=None)
 def test_every_walk_can_still_come_to_an_end(walk):
     assert walk[-1] in FINAL or reachable(walk[-1]) & FINAL
 
