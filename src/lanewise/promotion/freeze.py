@@ -93,8 +93,7 @@ def check_window(window: FreezeWindow) -> None:
     if not timedelta(0) < window.duration <= _LONGEST:
         raise ConfigError(f"a freeze lasts more than nothing and at most {_LONGEST.days} days, not {window.duration}")
     rule = _Rule.of(window)
-    never = next(iter(rule.rule.replace(dtstart=_LAST_YEARS, interval=1)), None) is None
-    if never or next(rule.starts(rule.anchor, rule.anchor + _NEVER), None) is None:
+    if next(rule.starts(rule.anchor, rule.anchor + _NEVER), None) is None:
         raise ConfigError(f"the freeze rule {window.rrule} has no day that it falls on")
 
 
@@ -171,6 +170,8 @@ class _Rule:
             raise ConfigError(f"{text!r} is no RRULE: {error}", hint=_EXAMPLE) from error
         if not isinstance(rule, rrule):
             raise ConfigError(f"{text!r} is more than one RRULE", hint="list it as two freezes")
+        if next(iter(rule.replace(dtstart=_LAST_YEARS, interval=1)), None) is None:
+            raise ConfigError(f"the freeze rule {text} has no day that it falls on")
         return cls(rule, anchor, parts, until)
 
     def starts(self, first: datetime, last: datetime) -> Iterator[datetime]:
