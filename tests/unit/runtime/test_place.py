@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lanewise
 from lanewise.errors import BuildTampered, ConfigError, NotFound
+from lanewise.runtime.compiled import parse
 from lanewise.runtime.place import orchestrator
 
 DIGEST = "sha256:" + "ab" * 32
@@ -194,4 +197,42 @@ def test_importing_lanewise_and_calling_current_loads_the_standard_library_alone
                           env={"PATH": os.environ["PATH"]})  # fmt: skip
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded - set(sys.stdlib_module_names) == {"lanewise"}
-    assert not loaded & {"typing", "pathlib", "dataclasses", "difflib", "hashlib", "inspect", "subprocess", "logging"}
+    assert not loaded & {
+        "typing",
+        "pathlib",
+        "dataclasses",
+        "difflib",
+        "hashlib",
+        "inspect",
+        "subprocess",
+        "logging",
+        "json",
+        "re",
+    }
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.dictionaries(st.text(), JSON), st.booleans(), st.sampled_from([None, 1]))
+def test_the_quick_way_to_read_json_reads_what_json_reads(value, ascii_only, indent):
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent) + "\n"
+    assert parse(text) == json.loads(text) == value
+
+
+@given(
+    st.text()
+    | st.sampled_from(['{"a": 1} x', '{"a": }', '{"a": 1', "{'a': 1}", '{"a": "\t"}', " {}", "", "[", "\ufeff{}"])
+)
+def test_what_json_refuses_the_quick_way_refuses_alike(text):
+    assert outcome(parse, text) == outcome(json.loads, text)
+
+
+def outcome(read, text: str) -> str:
+    try:
+        return repr(read(text))
+    except ValueError as error:
+        return f"refused: {error}"
