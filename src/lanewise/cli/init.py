@@ -33,7 +33,9 @@ def init(
     files = scaffold(name or project_name(directory.absolute().name), names, example=found <= _OURS)
     taken = [path for path in files if (directory / path).exists()]
     if taken:
-        raise Refused(f"there is {', '.join(taken)} already, and nothing was written", hint="`lane config show` reads it")
+        raise Refused(
+            f"there is {', '.join(taken)} already, and nothing was written", hint="`lane config show` reads it"
+        )
     if dry_run:
         for path, content in files.items():
             typer.echo(f"--- {path}\n{content}")

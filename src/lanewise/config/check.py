@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lanewise.config.environments import build_config
@@ -43,8 +43,10 @@ def check_snippet(text: str, file: str) -> tuple[Finding, ...]:
     whole = document.root.get("environments")
     if whole is not None and whole.members:
         return _judged_whole(document, whole)
-    lanes = {name: member for name, member in document.root.members.items() if member.node.members}
-    if not lanes:
+    lanes = {
+        name: one for name, one in document.root.members.items() if one.node.value in (None, {}) or one.node.members
+    }
+    if not any(isinstance(one.node.value, Mapping) for one in lanes.values()):
         raise document.error("this is no mapping of environments", hint=_NO_LANES)
     secrets = [_finding("secret", problem) for problem in literal_secrets(document, placeholders=True)]
     judged = [Lane(name, member) for name, member in lanes.items()]

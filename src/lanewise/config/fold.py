@@ -61,6 +61,7 @@ class Fold:
 
     def scalar(self, text: str, anchor: str | None, place: tuple[int, int], *, plain: bool) -> None:
         """A key or a scalar value. ``plain``: it stood without quotes, so it may be a number, a truth or nothing."""
+        text = self._encodable(text, place)
         frame = self._stack[-1] if self._stack else None
         if frame and frame.mapping and frame.key is None:
             if plain and text == "<<":
@@ -137,6 +138,17 @@ class Fold:
         self._spent += size
         if self._spent > MAX_NODES:
             raise self._error(f"more than {MAX_NODES:,} values, counted through aliases", *place)
+
+    def _encodable(self, text: str, place: tuple[int, int]) -> str:
+        """Escapes can spell what no file may hold: half a character, which JSON writes in pairs, and NUL."""
+        if "\0" in text:
+            raise self._error("a NUL character is spelled here", *place)
+        if text.isascii():
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise self._error("half a character is spelled here (a lone surrogate)", *place) from None
 
     def _resolve(self, text: str, place: tuple[int, int]) -> Scalar:
         if text in _NULL:

@@ -60,7 +60,7 @@ class Document:
     def error(self, message: str, place: Node | Member | None = None, *, hint: str = "") -> ConfigError:
         """A complaint about one place; about the file's first line when there is none."""
         line, column = (place.line, place.column) if place else (self.root.line, self.root.column)
-        return ConfigError(message, file=self.file, line=line, column=column, hint=hint)
+        return ConfigError(one_line(message), file=self.file, line=line, column=column, hint=one_line(hint))
 
     def find(self, path: Sequence[str | int]) -> Node | Member:
         """The value at a path, or as far along it as the file goes; steps that name nothing are passed over."""
@@ -78,6 +78,11 @@ class Document:
         if isinstance(parent, Node) and path:
             return parent.members.get(str(path[-1]), parent)
         return parent
+
+
+def one_line(message: str) -> str:
+    """A message safe for a terminal: a name in the file may hold line breaks and escape sequences."""
+    return message if message.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in message)
 
 
 def from_plain(value: Any) -> Node:

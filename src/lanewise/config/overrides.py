@@ -11,7 +11,7 @@ from lanewise.config.environment_models import SettingsModel
 from lanewise.config.node import Document, from_plain
 from lanewise.config.reading import read_text
 from lanewise.config.secrets import literal_secrets
-from lanewise.config.tree import Leaf, Tree, check_types, merge, tree
+from lanewise.config.tree import Leaf, Tree, check_types, merge, plain, tree
 from lanewise.errors import ConfigError, nearest_hint
 
 PREFIX = "LANEWISE__"
@@ -34,6 +34,7 @@ def overridden(base: Tree, merged: Mapping[str, Tree], variables: Mapping[str, s
             layer = _layer(variable, steps, variables[variable], result[name])
             check_types(base, layer)
             check_types(result[name], layer)
+            _standard(variable, layer)
             result[name] = merge(result[name], layer)
     return result
 
@@ -58,12 +59,16 @@ def _layer(variable: str, steps: list[str], text: str, settings: Tree) -> Tree:
         document = {key: document}
     for problem in literal_secrets(Document(variable, from_plain(document))):
         raise problem
+    return tree(from_plain(document), variable, "")
+
+
+def _standard(variable: str, layer: Tree) -> None:
+    """The standard keys have more to them than a type: retries are not negative, an SLA is a duration."""
     try:
-        SettingsModel.model_validate(document)
+        SettingsModel.model_validate(plain(layer))
     except ValidationError as error:
         reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(reason, file=variable) from None
-    return tree(from_plain(document), variable, "")
 
 
 def _typed(variable: str, text: str, replaced: Tree | Leaf) -> Any:

@@ -22,7 +22,7 @@ def scaffold(name: str, environments: Sequence[str], *, example: bool) -> dict[s
     """Path to content. ``example``: with a tiny pipeline that runs. ``WrongInput`` for names that can't be used."""
     _check_names(name, environments)
     files = {
-        "lanewise.yaml": _LANEWISE.format(name=name, tables=_EXAMPLE_TABLES if example else _NO_TABLES),
+        "lanewise.yaml": _LANEWISE.format(name=_quoted(name), tables=_EXAMPLE_TABLES if example else _NO_TABLES),
         "environments.yaml": _environments(environments),
     }
     if example:
@@ -56,7 +56,7 @@ def _check_names(name: str, environments: Sequence[str]) -> None:
 
 
 def _environments(names: Sequence[str]) -> str:
-    width = max(len(name) for name in names) + 3  # quoted: YAML would read on, null or 1 as something else
+    width = max(len(_quoted(name)) for name in names) + 1
     lanes = "\n".join(f"  {_quoted(name) + ':':<{width}} {{}}" for name in names)
     rules = "\n".join(_RULES.format(name=_quoted(name)) for name in names[1:])
     promotion = f"promotion:                      # what must hold before a build enters\n{rules}\n" if rules else ""
@@ -64,10 +64,12 @@ def _environments(names: Sequence[str]) -> str:
 
 
 def _quoted(name: str) -> str:
-    return name if re.fullmatch(r"[a-z][a-z_-]+", name) and name not in _YAML_WORDS else f'"{name}"'
+    """In quotes where YAML would read something other than text: 1, null, on."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) and name.lower() not in _YAML_WORDS
+    return name if plain else f'"{name}"'
 
 
-_YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
+_YAML_WORDS = {"true", "false", "null", "yes", "no", "y", "n", "on", "off"}
 
 _LANEWISE = """\
 # What is built. This file travels inside every build; it knows no environment.

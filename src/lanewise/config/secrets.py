@@ -24,6 +24,7 @@ _SECRET_WORDS = {
     "password", "passwords", "passwd", "passphrase", "pwd", "secret", "secrets", "token", "credential", "credentials",
     "apikey", "privatekey", "accesskey", "secretkey", "pat",
 }  # fmt: skip
+_SECRET_ENDS = ("password", "passwd", "passphrase", "secret", "token")  # pgpassword, clientsecret, authtoken
 _KEY_KINDS = {"api", "private", "access", "secret", "account", "auth", "signing", "encryption", "shared", "storage",
               "master", "sas", "ssh", "service", "hmac"}  # fmt: skip
 # A field that ends so speaks about a secret and holds none: token_url, password_file, access_key_id.
@@ -51,7 +52,7 @@ def is_secret_name(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
     if not words or words[-1] in _HARMLESS_ENDS:
         return False
-    if any(word in _SECRET_WORDS for word in words):
+    if any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDS) for word in words):
         return True
     return any(kind in _KEY_KINDS and word == "key" for kind, word in pairwise(words))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lanewise.config.node import Node
+from lanewise.config.node import Node, one_line
 from lanewise.config.secrets import is_secret_name
 from lanewise.domain.environment import Origin
 from lanewise.errors import ConfigError, nearest_hint
@@ -23,7 +23,7 @@ class Leaf:
         """A complaint about this value, at its place."""
         origin = self.origin
         file = origin.file or origin.layer
-        return ConfigError(message, file=file, line=origin.line, column=origin.column, hint=hint)
+        return ConfigError(one_line(message), file=file, line=origin.line, column=origin.column, hint=one_line(hint))
 
 
 Tree = Mapping[str, "Tree | Leaf"]
