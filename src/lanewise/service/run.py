@@ -22,6 +22,7 @@ from lanewise.domain.publication import Slice
 from lanewise.domain.run import Purpose, RunOutcome, RunRequest, Space, Written
 from lanewise.errors import GroundMoved, LaneError, RunFailed
 from lanewise.service.candidate import Candidate
+from lanewise.service.compiled import own_partitions
 from lanewise.service.context import Context
 from lanewise.service.launch import Patience, labels, launch
 from lanewise.service.lease import holder_name
@@ -107,7 +108,8 @@ def request_for(ctx: Context, work: Work) -> RunRequest:
         build=work.build.digest,
         config=work.lane.digest,
         purpose=work.purpose,
-        partitions=work.partitions,
+        # "all" among days stands for the tables without partitions; they are not asked for by name.
+        partitions=tuple(own_partitions(work.partitions, work.build.project)) or work.partitions,
         tables=work.tables,
         command=work.command or tuple(shlex.split(work.build.project.run)),
         fingerprints={table: versions[table] for table in work.tables},
@@ -131,7 +133,7 @@ def _compute(
 ) -> tuple[dict[str, tuple[Slice, ...]], str]:
     pieces = list(_pieces(request, work.build.project))
     slices: dict[str, tuple[Slice, ...]] = {}
-    done, total = 0, len(work.partitions)
+    done, total = 0, len(request.partitions)
     log = ""
     try:
         for piece in pieces:
