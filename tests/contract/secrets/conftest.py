@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,8 +18,9 @@ Rule = Callable[[str, str], tuple[int, bytes] | None]
 
 
 @contextmanager
-def reverse_proxy(upstream: str, rule: Rule) -> Iterator[str]:
-    """A proxy before the real server, as organisations have them: it can hide paths and fail on demand."""
+def reverse_proxy(upstream: str, rule: Rule, certificate: Path | None = None) -> Iterator[str]:
+    """A proxy before the real server, as organisations have them: it can hide paths and fail on demand.
+    With ``certificate`` (its key in the same file) it speaks TLS."""
     opener = build_opener(ProxyHandler({}))
 
     class Handler(BaseHTTPRequestHandler):
@@ -47,16 +49,20 @@ def reverse_proxy(upstream: str, rule: Rule) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
 
 
-Front = Callable[[str, Rule], AbstractContextManager[str]]
+Front = Callable[..., AbstractContextManager[str]]
 
 
 @pytest.fixture

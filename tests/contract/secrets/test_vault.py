@@ -9,10 +9,15 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from lanewise.adapters.secrets import vault_client
 from lanewise.adapters.secrets.vault import VaultStore
@@ -300,6 +305,42 @@ def test_a_server_without_trusted_tls_is_refused(store: VaultStore, bao: OpenBao
     assert "TLS" in refusal(store, "vault:secret/a/b#password").message
     monkeypatch.setenv("VAULT_CACERT", "/nowhere/authority.pem")
     assert "VAULT_CACERT" in refusal(VaultStore(Path()), "vault:secret/a/b#password").hint
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Signed by itself for 127.0.0.1, with its key behind it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    )  # fmt: skip
+    made = builder.sign(key, hashes.SHA256())
+    path = tmp_path / "server.pem"
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(*form))
+    return path
+
+
+def test_a_certificate_of_nobody_known_is_refused_until_its_authority_is_named(
+    bao: OpenBao, as_root: OpenBao, folder: str, certificate: Path, monkeypatch: pytest.MonkeyPatch, front: Front
+):
+    bao.write(f"{folder}/pg", password="s3cret")
+    text = f"vault:secret/{folder}/pg#password"
+    with front(bao.address, lambda method, path: None, certificate) as address:
+        monkeypatch.setenv("VAULT_ADDR", address)
+        assert "TLS" in refusal(VaultStore(Path()), text).message
+        monkeypatch.setenv("VAULT_CACERT", str(certificate))
+        assert VaultStore(Path()).resolve(SecretRef(text)) == "s3cret"
+        monkeypatch.delenv("VAULT_CACERT")
+        monkeypatch.setenv("VAULT_SKIP_VERIFY", "1")
+        assert VaultStore(Path()).resolve(SecretRef(text)) == "s3cret"
 
 
 def test_settings_that_bare_the_values_are_concerns(store: VaultStore, monkeypatch: pytest.MonkeyPatch):

@@ -42,8 +42,14 @@ def test_a_store_is_opened_once_and_only_when_its_scheme_is_asked_for():
 
 
 def test_the_previous_value_may_lie_in_another_store():
-    resolver = SecretResolver({"desk": Drawer, "safe": Drawer})
-    assert resolver.resolve(SecretRef("safe:new", previous="desk:old"), previous=True) == "dlo:ksed"
+    class Safe(Drawer):
+        def resolve(self, reference: SecretRef, *, previous: bool = False) -> str:
+            return "from the safe"
+
+    resolver = SecretResolver({"desk": Drawer, "safe": Safe})
+    reference = SecretRef("safe:new", previous="desk:old")
+    assert resolver.resolve(reference) == "from the safe"
+    assert resolver.resolve(reference, previous=True) == "dlo:ksed"
 
 
 def test_what_was_resolved_is_redacted_and_what_was_not_is_not():

@@ -94,11 +94,12 @@ def _client(reference: str) -> Any:
     if not address:
         raise SecretUnavailable(f"{reference}: no server is named", hint="export VAULT_ADDR=https://HOST:8200")
     session = Session()
-    session.verify = _verify()  # here, because hvac prefers the session's to its own argument
+    # Told twice: hvac prefers the session's when that is true, and turns its own None into True.
+    session.verify = verify = _verify()
     certificate = _variable("CLIENT_CERT")
     session.cert = (certificate, _variable("CLIENT_KEY")) if certificate else None
     retry = Retry(
-        total=2, connect=0, read=False, status=2, status_forcelist=range(500, 600), allowed_methods=None,
+        total=2, connect=0, read=False, other=0, status=2, status_forcelist=range(500, 600), allowed_methods=None,
         backoff_factor=0.2, raise_on_status=False, respect_retry_after_header=False,
     )  # fmt: skip
     for prefix in ("https://", "http://"):
@@ -108,6 +109,7 @@ def _client(reference: str) -> Any:
         token=_token(),  # never None: hvac would look for one of its own
         namespace=_variable("NAMESPACE") or None,
         timeout=_TIMEOUT,
+        verify=verify,
         session=session,
         adapter=RawAdapter,
     )
