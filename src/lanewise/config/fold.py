@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lanewise.config.node import Member, Node, Scalar
 from lanewise.errors import ConfigError
 
-MAX_NODES = 200_000
+MAX_NODES = 50_000
 
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE, _FALSE = {"true", "True", "TRUE"}, {"false", "False", "FALSE"}
