@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import cache
 
 from lanewise.errors import WrongInput
 
@@ -44,6 +45,7 @@ def file_literal(path: str) -> str:
     return literal(glob.escape(path))
 
 
+@cache
 def type_name(text: str) -> str:
     """A column type such as ``DECIMAL(18,2)`` or ``STRUCT("a b" INTEGER)[]``, refused when it is anything else."""
     depth = position = 0

@@ -4,6 +4,7 @@ no reason and a view never casts what can't be cast."""
 from __future__ import annotations
 
 import re
+from functools import cache
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
@@ -21,6 +22,7 @@ _ALIASES = {
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
+@cache
 def plain_type(text: str) -> str:
     """One spelling per type: upper case, no needless space, DuckDB's first name for it. A type that quotes names or
     values stands as it is."""
@@ -37,6 +39,7 @@ def plain_type(text: str) -> str:
     return name + bracket + tail
 
 
+@cache
 def holds(wide: str, narrow: str) -> bool:
     """Whether every value of ``narrow`` is the same value in ``wide``."""
     wide, narrow = plain_type(wide), plain_type(narrow)

@@ -38,6 +38,13 @@ def encoded(name: str) -> str:
     return text
 
 
+def partition_folder(column: str, value: str) -> str:
+    """``COLUMN=VALUE``, as the engine reads it back. A leading underscore is encoded too: there is one value,
+    ``__HIVE_DEFAULT_PARTITION__``, that would be read as NULL."""
+    name = encoded(value)
+    return f"{column}={'%5F' + name[1:] if name.startswith('_') else name}"
+
+
 @dataclass(frozen=True)
 class Layout:
     """The paths of one environment. ``root`` is the warehouse folder, ``home`` the project's ``.lanewise``."""

@@ -17,7 +17,7 @@ import duckdb
 
 from lanewise.adapters.warehouses.embedded.branches import Schema, columns_of, relation
 from lanewise.adapters.warehouses.embedded.failures import disk_errors
-from lanewise.adapters.warehouses.embedded.layout import Layout, encoded, sync_file, sync_folder
+from lanewise.adapters.warehouses.embedded.layout import Layout, encoded, partition_folder, sync_file, sync_folder
 from lanewise.adapters.warehouses.embedded.reading import Reading, column_named, count_partitions, guarded
 from lanewise.adapters.warehouses.embedded.rooms import continues
 from lanewise.domain.partition import ALL, parse_partition
@@ -150,7 +150,7 @@ class Stager:
             list(pool.map(sync_file, [file for files in copied.values() for file, _, _ in files]))
         found, folders = {}, {folder, folder.parent, folder.parent.parent, self.layout.versions, self.layout.lane}
         for partition, files in copied.items():
-            inside = folder / f"{schema.hive[0]}={encoded(partition)}" if schema.hive else folder
+            inside = folder / partition_folder(schema.hive[0], partition) if schema.hive else folder
             inside.mkdir(exist_ok=True)
             folders.add(inside)
             moved = [inside / f"{token}-{number}.parquet" for number in range(len(files))]
