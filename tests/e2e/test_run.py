@@ -244,8 +244,11 @@ def test_a_run_says_whose_day_it_is_when_it_will_not_wait(root):
     ctx = release(root)
     code = f"import time; open({str(root / 'begun')!r}, 'w').close(); time.sleep(600)"
     held = pytest.raises(LeaseHeld, match=r"partition 2013-01-03 of prod is held by run live-")
+    began = len(ctx.ledger.streams("run/orders/prod/live-"))
     with Started(root, "run", "prod", "-p", DAYS[2], "--", "python", "-c", code), held:
         run_live(ctx, "prod", [DAYS[2]], wait=timedelta(0))
+    [terminated] = ctx.ledger.streams("run/orders/prod/live-")[began:]
+    assert ctx.ledger.last(terminated).data["reason"] == "interrupted (KeyboardInterrupt)"
 
 
 class Started:
@@ -368,6 +371,8 @@ def test_lane_run_prints_what_it_published_and_json_for_programs(root):
     assert (plain.returncode, plain.stderr.count("Traceback")) == (0, 0)
     assert plain.stdout.startswith("published as map 2: prod")
     assert "orders_daily  20 rows  2 checks passed" in plain.stdout
+    begins = next(line for line in plain.stderr.splitlines() if "run begins" in line)
+    assert all(label in begins for label in ("environment=prod", "build=", "purpose=scheduled", "run=live-"))
     done = lane(root, "run", "prod", "-p", DAYS[2], "--format", "json")
     data = json.loads(done.stdout)
     assert (data["map"], data["purpose"], data["rows"]) == (3, "rerun", {"orders_daily": 10, "totals": 1})

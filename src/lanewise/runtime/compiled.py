@@ -36,6 +36,8 @@ FORMAT = 1
 def load(asked: str | None, place: Place | None) -> dict[str, Any]:
     """The compiled file of this process, verified against the code it is read by."""
     named = os.environ.get(COMPILED, "")
+    if place is not None and place.stamp:
+        place.digest = str(_stamp(place).get("digest") or "sha256:unknown")
     own_variable = "" if named else _own_variable(place)
     environment, path = (asked or "", named) if named else compiled_file(asked, place, own_variable or VARIABLE)
     document = read(path, environment)
@@ -126,14 +128,14 @@ def _stamp(place: Place) -> dict[str, Any]:
 
 def _check_code(document: dict[str, Any], place: Place | None, path: str, *, in_run: bool) -> None:
     build, environment = document.get("build") or "", document["environment"]
-    own = place.digest or (str(_stamp(place).get("digest", "")) if place.stamp else "") if place else ""
-    if place is not None and (place.digest or place.stamp):
-        if own != build:
-            raise BuildTampered(
-                f"{path} belongs to build {_short(build)}, and this code is build {_short(own)}",
-                hint=f"run the code of the build that is live: {place.folder} is not, or {_cure(environment)}",
-            )
-    elif place is not None and not in_run:
+    if place is None:
+        return
+    if place.digest and place.digest != build:
+        raise BuildTampered(
+            f"{path} belongs to build {_short(build)}, and this code is build {_short(place.digest)}",
+            hint=f"run the code of the build that is live in {environment}; {_cure(environment)}",
+        )
+    if not place.digest and not in_run:
         _check_sources(document, place, path)
 
 

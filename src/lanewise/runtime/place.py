@@ -22,8 +22,8 @@ _MARK_PREFIXES = ("AIRFLOW_CTX_", "AIRFLOW__", "DAGSTER_", "PREFECT__")
 
 
 class Place:
-    """A folder that holds the code. Of an unpacked build either ``digest`` is known, from the folder's name in
-    ``.lanewise/unpacked``, or ``stamp`` is the path of the stamp that names it; a working tree has neither."""
+    """A folder that holds the code. ``digest`` names the unpacked build, from the folder's name in
+    ``.lanewise/unpacked`` or from the stamp at ``stamp``; a working tree has neither."""
 
     __slots__ = ("digest", "folder", "stamp")
 
@@ -54,16 +54,18 @@ def find_place(caller: str) -> Place | None:
 
 
 def compiled_folder(place: Place) -> str:
-    """The ``compiled`` folder of the project's home: the nearest ``.lanewise`` that the code lies in or beside."""
+    """Where the code's compiled files are: ``compiled`` in the nearest ``.lanewise`` that the code lies in or beside,
+    and there a folder for each build, so that looking at config never touches what a released build reads."""
+    own = f"compiled/{place.digest.removeprefix('sha256:')}" if place.digest else "compiled"
     folder = place.folder
     while True:
         if os.path.basename(folder) == HOME:  # noqa: PTH119 - pathlib costs 4 ms
-            return f"{folder}/compiled"
+            return f"{folder}/{own}"
         if os.path.isdir(f"{folder}/{HOME}"):  # noqa: PTH112
-            return f"{folder}/{HOME}/compiled"
+            return f"{folder}/{HOME}/{own}"
         above = os.path.dirname(folder)  # noqa: PTH120
         if above == folder:
-            return f"{place.folder}/{HOME}/compiled"
+            return f"{place.folder}/{HOME}/{own}"
         folder = above
 
 

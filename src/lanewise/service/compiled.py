@@ -60,9 +60,9 @@ def write_compiled(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def write_lane(ctx: Context, environment: Environment, project: Project, build: str) -> Path:
-    """Write ``.lanewise/compiled/ENV.json``, which tells code outside of a run about its lane.
-
-    With an empty ``build`` it is for the working tree, and goes stale when one of the two files changes.
+    """Write ``.lanewise/compiled/BUILD/ENV.json``, which tells an unpacked build's code about its lane outside of a
+    run. With an empty ``build`` it is ``.lanewise/compiled/ENV.json``, for the working tree, and goes stale when one
+    of the two files changes.
     """
     document = {
         **compile_lane(environment, project, build),
@@ -70,7 +70,7 @@ def write_lane(ctx: Context, environment: Environment, project: Project, build: 
         "log_format": ctx.config.log_format,
         "sources": {} if build else _sources(ctx.root),
     }
-    path = ctx.home / "compiled" / f"{environment.name}.json"
+    path = ctx.home / "compiled" / build.removeprefix("sha256:") / f"{environment.name}.json"
     write_compiled(path, document)
     return path
 

@@ -52,7 +52,8 @@ def compile_for(tree: Path) -> Compile:
     """Write ``.lanewise/compiled/ENV.json`` of the tree."""
 
     def compile_(environment: str = "dev", **changes: Any) -> Path:
-        path = tree / ".lanewise" / "compiled" / f"{environment}.json"
+        build = changes.get("build", "").removeprefix("sha256:")
+        path = tree / ".lanewise" / "compiled" / build / f"{environment}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document(environment=environment, **changes)))
         return path

@@ -165,8 +165,17 @@ def test_a_compiled_file_of_another_build_is_refused(compile_for, tree):
 def test_a_working_trees_file_is_no_builds(compile_for, tree):
     folder = tree / ".lanewise" / "unpacked" / ("ab" * 32)
     folder.mkdir(parents=True)
-    compile_for("dev", build="")
-    assert "belongs to build (a working tree)" in call_from(folder).stdout
+    path = compile_for("dev", build="")
+    assert "NotFound no compiled file" in call_from(folder).stdout
+    assert "belongs to build (a working tree)" in call_from(folder, LANEWISE_COMPILED=str(path)).stdout
+
+
+def test_a_copied_file_of_another_build_is_refused(compile_for, tree):
+    folder = tree / ".lanewise" / "unpacked" / ("ab" * 32)
+    folder.mkdir(parents=True)
+    right = compile_for("dev", build=DIGEST)
+    right.write_text(compile_for("dev", build=OTHER).read_text())
+    assert call_from(folder).stdout.startswith("BuildTampered")
 
 
 def test_a_build_unpacked_elsewhere_is_named_by_its_stamp(compile_for, tree):

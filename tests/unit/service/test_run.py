@@ -15,7 +15,7 @@ from lanewise.domain.run import Purpose, RunRequest
 from lanewise.errors import ConfigError, GroundMoved, LedgerUnavailable, OutsideBroke, RunFailed
 from lanewise.service.candidate import Candidate
 from lanewise.service.claims import claims_of
-from lanewise.service.compiled import compile_lane, write_compiled
+from lanewise.service.compiled import compile_lane, write_compiled, write_lane
 from lanewise.service.launch import Patience
 from lanewise.service.run import Work, execute, request_for
 from lanewise.testing.fake_builds import FakeBuildStore
@@ -275,3 +275,11 @@ def test_tables_without_days_can_be_run_alone(bench):
     launch, document = bench.runner.launches[0]
     assert launch.request.partitions == ("all",)
     assert document["run"]["partitions"] == []
+
+
+def test_looking_at_config_never_touches_what_a_released_build_reads(bench):
+    tree = write_lane(bench.ctx, environment(), bench.project, "")
+    build = write_lane(bench.ctx, environment(), bench.project, bench.build.digest)
+    assert tree != build
+    assert json.loads(tree.read_text())["sources"].keys() == {"lanewise.yaml"}
+    assert json.loads(build.read_text())["build"] == bench.build.digest
