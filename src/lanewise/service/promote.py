@@ -51,8 +51,12 @@ def promote(ctx: Context, build: str, environment: str, asked: Asked = Asked()) 
     """Move a build into an environment: request (or pick up) its promotion, and drive it as far as it goes."""
     finish_interrupted(ctx, environment)
     candidate = open_candidate(ctx, build)
-    config = in_force(ctx)
-    promotion = _pick_up_or_request(ctx, candidate, config.environment(environment), asked)
+    target = in_force(ctx).environment(environment)
+    done = _live_already(ctx, candidate, target)
+    if done is not None:
+        ctx.progress.say(f"{candidate.build.short} is live in {environment} already, with this config")
+        return done
+    promotion = _pick_up_or_request(ctx, candidate, target, asked)
     return drive(ctx, promotion.id, saved=asked.plan, wait=asked.wait)
 
 
@@ -91,10 +95,10 @@ def drive(ctx: Context, promotion_id: str, *, saved: Plan | None = None, wait: t
     """Take a promotion from where it stands to a final state, or to the first thing it must wait for."""
     going = Drive.of(ctx, promotions.load(ctx, promotion_id), saved, wait)
     done = going.go()
-    if done.state in FINAL:
-        checkpoint(ctx)
     if done.state is State.SUCCEEDED:
         _open_next(ctx, going)
+    if done.state in FINAL:
+        checkpoint(ctx)
     return done
 
 
@@ -110,6 +114,15 @@ def _open_next(ctx: Context, done: Drive) -> None:
         return
     ctx.progress.say(f"{opened.id} is open: {short(opened.build)} → {following.name}")
     Drive.of(ctx, opened, None, timedelta(0)).go()
+
+
+def _live_already(ctx: Context, candidate: Candidate, target: Environment) -> Promotion | None:
+    """The promotion that brought what is live, when that is the very build and config: there is nothing to do."""
+    told = [r for r in releases(ctx, target.name) if (r.build, r.config) == (candidate.digest, target.digest)]
+    pointer = ctx.warehouse(target).pointer()
+    if not told or (pointer.build, pointer.config) != (candidate.digest, target.digest):
+        return None
+    return promotions.load(ctx, next(r.promotion for r in told if r.promotion))
 
 
 def _pick_up_or_request(ctx: Context, candidate: Candidate, target: Environment, asked: Asked) -> Promotion:

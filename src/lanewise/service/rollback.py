@@ -23,6 +23,7 @@ from lanewise.service.lease import held
 from lanewise.service.live import run_live
 from lanewise.service.promotions import Journal, open_promotions
 from lanewise.service.releases import Release, as_released, quarantined, releases, stream_of, withdraw_release
+from lanewise.service.verify import checkpoint
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def roll_back(
         _say_after(ctx, environment, way, before, number, reason)
         if running is not None:
             _close(ctx, running, f"rolled back to {way.release.build[7:15]}")
+    checkpoint(ctx)
     missing = gap(warehouse.map_at(before.number), warehouse.live())
     return RolledBack(environment, before.build, way.release.build, number, seconds, missing)
 

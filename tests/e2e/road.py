@@ -1,0 +1,183 @@
+"""A tiny project whose every row says which build wrote it, so that a mix of builds shows. Its pipeline is a shell
+script: a promotion takes a fraction of a second, and can be killed at every step."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from lanewise.bootstrap import Workshop, open_context
+from lanewise.domain.promotion import Promotion
+from lanewise.service.build import make_build
+from lanewise.service.promote import promote
+
+DAYS = tuple(f"2013-01-{day:02}" for day in range(1, 9))
+
+PROJECT = """\
+project: orders
+source: {include: ["pipelines/**"]}
+run: sh pipelines/orders.sh
+tables:
+  orders_daily:
+    kind: partition
+    partition: {column: day, grain: day}
+    key: [day, id]
+    columns: {day: DATE not null, id: INTEGER not null, build: VARCHAR}
+    checks: [{not_null: [id]}, {unique: [day, id]}]
+    changes: [{what: values, columns: [build], reason: each build signs its rows}]
+  totals_daily:
+    kind: partition
+    partition: {column: day, grain: day}
+    key: [day]
+    columns: {day: DATE not null, orders: BIGINT, build: VARCHAR}
+    checks: [{unique: [day]}]
+    changes: [{what: values, columns: [build], reason: each build signs its rows}]
+"""
+ENVIRONMENTS = """\
+identity: declared
+people: {ben: {groups: [leads]}}
+environments:
+  prod: {data: {from: 2013-01-01, to: 2013-01-08}}
+promotion:
+  prod:
+    gates: [quality, schema, retained]
+    rollout: {canary: [25%, 50%, 100%]}
+"""
+SCRIPT = """\
+orders="$LANEWISE_OUTPUTS/orders_daily.csv"
+totals="$LANEWISE_OUTPUTS/totals_daily.csv"
+echo day,id,build > "$orders"
+echo day,orders,build > "$totals"
+for day in 01 02 03 04 05 06 07 08 09 10; do
+  case "$LANEWISE_PARTITIONS" in
+    *"\\"2013-01-$day\\""*)
+      for id in 1 2 3; do echo "2013-01-$day,$id,@BUILD@" >> "$orders"; done
+      echo "2013-01-$day,3,@BUILD@" >> "$totals" ;;
+  esac
+done
+"""
+
+
+def write_project(root: Path, environments: str = ENVIRONMENTS, project: str = PROJECT) -> Path:
+    """The two files, and no pipeline yet."""
+    (root / "pipelines").mkdir(parents=True)
+    (root / "lanewise.yaml").write_text(project)
+    (root / "environments.yaml").write_text(environments)
+    return root
+
+
+def build(root: Path, name: str, script: str = SCRIPT) -> str:
+    """Make the build whose rows say ``name``; its digest."""
+    (root / "pipelines" / "orders.sh").write_text(script.replace("@BUILD@", name))
+    return make_build(open_context(root)).digest
+
+
+def into_prod(root: Path, digest: str) -> Promotion:
+    """Promote it as a user would."""
+    return promote(open_context(root), digest, "prod")
+
+
+def seen(root: Path, environment: str = "prod") -> dict[str, str]:
+    """What a reader sees: day -> the build whose rows are there. Fails on a mix within a day or across tables."""
+    catalog = root / ".lanewise" / "warehouse" / f"{environment}.duckdb"
+    if not catalog.exists():
+        return {}
+    with duckdb.connect(str(catalog), read_only=True) as db:
+        orders = db.execute("select strftime(day, '%Y-%m-%d'), build, count(*) from orders_daily group by all").fetchall()
+        totals = db.execute("select strftime(day, '%Y-%m-%d'), build, orders from totals_daily").fetchall()
+    assert sorted(orders) == sorted(totals), "the tables of the pipeline tell of different builds"
+    assert len({day for day, _, _ in orders}) == len(orders), "a day is served by two builds"
+    return {day: name for day, name, _ in orders}
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """Run it in a forked process, so that it can be killed. The wait status: 0, an exit code << 8, or a signal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 - a child must never return into pytest
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1]
+
+
+class Killed:
+    """Wraps a port and kills this process just before or just after the n-th call that changes something."""
+
+    CHANGES = frozenset({
+        "append", "acquire", "release", "raise_fence", "open_run", "stage", "discard", "prepare", "publish", "revert",
+    })  # fmt: skip
+
+    def __init__(self, port: Any, count: Counter) -> None:
+        self._port, self._count = port, count
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._port, name)
+        if name not in self.CHANGES:
+            return attribute
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            self._count.before(name)
+            result = attribute(*arguments, **named)
+            self._count.after()
+            return result
+
+        return watched
+
+
+class Counter:
+    """Counts the changes; at ``2n`` it kills before the n-th, at ``2n + 1`` after it."""
+
+    def __init__(self, kill_at: int = -1, log: Path | None = None) -> None:
+        self.at, self._kill_at, self._log = 0, kill_at, log
+
+    def before(self, name: str) -> None:
+        if self._log:
+            with self._log.open("a") as log:
+                log.write(name + "\n")
+        self._step()
+
+    def after(self) -> None:
+        self._step()
+
+    def _step(self) -> None:
+        if self.at == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.at += 1
+
+
+@contextmanager
+def killable(root: Path, counter: Counter) -> Iterator[Workshop]:
+    """A workshop whose ledger and warehouses count, and kill."""
+    ctx = open_context(root)
+    open_warehouse = ctx._open_warehouse
+    ctx.__dict__["ledger"] = Killed(ctx.ledger, counter)
+    ctx._open_warehouse = lambda environment: Killed(open_warehouse(environment), counter)  # type: ignore[method-assign]
+    yield ctx
+
+
+def states(root: Path, environment: str = "prod") -> list[str]:
+    """The state of every promotion, in order."""
+    ctx = open_context(root)
+    from lanewise.promotion.fold import fold
+
+    return [fold(ctx.ledger.read(s)).state.value for s in ctx.ledger.streams(f"promotion/orders/{environment}/")]
+
+
+def releases(root: Path, environment: str = "prod") -> list[dict[str, Any]]:
+    """What the ledger says was released, in order."""
+    events = open_context(root).ledger.read(f"environment/orders/{environment}")
+    return [json.loads(json.dumps(e.data)) for e in events if e.type == "release.changed"]
