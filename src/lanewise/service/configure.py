@@ -190,15 +190,15 @@ def _may_approve(ctx: Context, proposal: Event, before: Config) -> list[str]:
     if before.identity != "declared" and ctx.actor.proved_by == "declared":
         hint = "approve as the user you are logged in as"
         raise ApprovalRefused(f"{ctx.actor.name} is merely declared, and the pinned config wants proof", hint=hint)
+    proposed = _as_promotion(ctx, proposal, _approvals(ctx, proposal))
     counts_for: list[str] = []
     refusal: ApprovalRefused | None = None
     for name, rule in _rules(proposal, before).items():
         if _expired(ctx, proposal, rule):
             raise ApprovalRefused("this proposal has expired", hint="propose it again: `lane config apply`")
-        given = [approval for approval in _approvals(ctx, proposal) if name in approval[1]]
         try:
             may_approve(
-                ctx.actor.name, ctx.actor.emails, promotion=_as_promotion(ctx, proposal, given), rule=rule,
+                ctx.actor.name, ctx.actor.emails, promotion=proposed, rule=rule,
                 people=before.people, authors=(),
             )  # fmt: skip
             counts_for.append(name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from lanewise.cli.init import app
 from lanewise.config import load_config, load_project
-from lanewise.errors import Refused, WrongInput
+from lanewise.errors import OutsideBroke, Refused, WrongInput
 
 
 def init(*arguments: str):
@@ -66,6 +68,14 @@ def test_nothing_is_overwritten(tmp_path):
         init(str(tmp_path))
     assert caught.value.exit_code == 1
     assert tree(tmp_path) == {"environments.yaml": "mine"}
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path, monkeypatch):
+    (tmp_path / "lanewise.yaml").write_text("theirs")
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # we looked just before it was written
+    with pytest.raises(OutsideBroke, match="File exists"):
+        init(str(tmp_path))
+    assert (tmp_path / "lanewise.yaml").read_text() == "theirs"
 
 
 def test_a_second_init_is_refused(tmp_path):

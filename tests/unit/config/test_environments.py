@@ -67,12 +67,12 @@ def test_merging_is_deep_and_goes_defaults_extends_environment_variables():
     defaults: {spark: {memory: 1g, cores: 1, tags: {a: 1, b: 1}}, level: 0}
     environments:
       base: {spark: {cores: 2, tags: {b: 2}}, level: 1}
-      mid:  {extends: base, spark: {memory: 2g}}
+      mid:  {extends: base, spark: {memory: 2g}, level: 2}
       top:  {extends: mid, spark: {tags: {a: 3}}}
     """
     top = config(text, {"LANEWISE__SPARK__CORES": "9"}).environment("top")
     assert top.settings["spark"] == {"memory": "2g", "cores": 9, "tags": {"a": 3, "b": 2}}
-    assert top.settings["level"] == 1
+    assert top.settings["level"] == 2  # the nearer parent's
     assert top.origins["settings.spark.memory"].layer == "extends mid"
     assert top.origins["settings.spark.tags.b"].layer == "extends base"
     assert top.origins["settings.spark.tags.a"].layer == "environments.top"
@@ -125,15 +125,11 @@ def test_an_environment_sees_only_the_connections_that_its_settings_name():
     assert set(found.environment("prod").connections) == {"db_prod", "queue", "warehouse_prod"}
 
 
-def test_a_plain_connection_name_goes_before_a_template():
-    text = """\
-    defaults: {src_conn: "db_{env}"}
-    environments: {dev: {}, prod: {}}
-    connections:
-      db_prod: {type: postgres, host: special}
-      "db_{env}": {type: postgres, host: "{env}"}
-    """
-    found = config(text)
+@pytest.mark.parametrize("plain_first", [True, False])
+def test_a_plain_connection_name_goes_before_a_template(plain_first):
+    written = ["  db_prod: {type: postgres, host: special}\n", '  "db_{env}": {type: postgres, host: "{env}"}\n']
+    head = 'defaults: {src_conn: "db_{env}"}\nenvironments: {dev: {}, prod: {}}\nconnections:\n'
+    found = config(head + "".join(written if plain_first else reversed(written)))
     assert found.environment("prod").connection("src").fields == {"host": "special"}
     assert found.environment("dev").connection("src").fields == {"host": "dev"}
 

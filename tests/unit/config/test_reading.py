@@ -50,6 +50,7 @@ HOSTILE = {
     "a tag on a value": ("a: !!python/name:os.system x", "tags"),
     "a tag on a mapping": ("a: !evil {b: 1}", "tags"),
     "a circle of aliases": ("a: &a [*a]", "refers to itself"),
+    "a circle under a name that was used before": ("a: &a 1\nb: &a [*a]", "refers to itself"),
     "a circle of merge keys": ("a: &a {<<: *a}", "refers to itself"),
     "a merge of a scalar": ("a: {<<: 5}", "takes a mapping"),
     "an alias to nothing": ("a: *b", "names no anchor"),
