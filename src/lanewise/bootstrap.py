@@ -93,8 +93,10 @@ class Workshop:
 
     @cached_property
     def actor(self) -> Actor:
-        """Who asks: the OS user, or who they declare to be where the config allows that."""
-        return _actor(self.config, os.environ)
+        """Who asks: the OS user, or who they declare to be where the pinned config allows that."""
+        from lanewise.service.configure import pinned  # noqa: PLC0415 - only for commands that act
+
+        return _actor(pinned(self) or self.config, os.environ)
 
     @property
     def warehouse(self) -> Callable[[Environment], Warehouse]:

@@ -93,8 +93,8 @@ def _rollout(document: Document, name: str, model: RolloutModel | None) -> Rollo
 
 def _freeze(document: Document, name: str, index: int, model: FreezeModel) -> FreezeWindow:
     place = document.find(["promotion", name, "freeze", index])
-    if bool(model.rrule) == bool(model.start and model.end) or bool(model.start) != bool(model.end):
-        hint = "write rrule: FREQ=WEEKLY;BYDAY=FR, or start: and end:"
+    if bool(model.rrule) == bool(model.end) or not (model.rrule or model.start):
+        hint = "write rrule: FREQ=WEEKLY;BYDAY=FR (with start: where it counts or skips), or start: and end:"
         raise document.error("a freeze is an rrule, or a start and an end", place, hint=hint)
     if model.rrule:
         try:

@@ -48,31 +48,33 @@ def cut_over(
             if held is not None:
                 tables[move.table] = _table(_declared(project, move.table), held.slices, held, None)
             continue
-        if move.move is Move.INHERIT and held is not None:
-            fresh = {**held.slices, **fresh}
+        if move.move is Move.INHERIT and held is not None:  # what was computed to be judged is not shown
+            fresh = {**fresh, **held.slices}
         before = held if move.move is Move.INHERIT else None
         tables[move.table] = _table(_declared(project, move.table), fresh, before or held, columns)
     return replace(live, build=plan.build, config=plan.config, tables=_sorted(tables))
 
 
-def uncovered(live: PartitionMap, plan: Plan, slices: Slices, base: PartitionMap) -> dict[str, tuple[str, ...]]:
-    """Live partitions that a candidate still has to compute, per table of the plan that moves.
+def uncovered(
+    live: PartitionMap, plan: Plan, slices: Slices, base: PartitionMap, project: Project
+) -> dict[str, tuple[str, ...]]:
+    """Live partitions that a candidate still has to compute, per table that it rebuilds: those it has no slice of,
+    and those that somebody else has published since ``base`` (their input may be newer than what the candidate saw).
 
-    For a rebuilt table: those it has no slice of, and those that somebody else has published since ``base`` (their
-    input may be newer than what the candidate saw). For an inherited one only the latter, where the candidate has
-    a slice that would cover them up. What the candidate itself has exposed is its own.
+    What the candidate itself has exposed is its own; inherited history stays with whoever published it; and a table
+    that the candidate cuts in another way shares no partition with what is live.
     """
     missing: dict[str, tuple[str, ...]] = {}
     for move in plan.moved:
         held, before = live.tables.get(move.table), base.tables.get(move.table)
-        if held is None:
+        if held is None or move.move is Move.INHERIT or held.partition != _declared(project, move.table).partition:
             continue
         mine = by_partition(slices.get(move.table, ()))
         runs = {s.run for found in mine.values() for s in found}
         moved_on = {
             p for p in _differing(before, held) if p in held.slices and not all(s.run in runs for s in held.slices[p])
         }
-        wanted = (moved_on & set(mine)) if move.move is Move.INHERIT else ((set(held.slices) - set(mine)) | moved_on)
+        wanted = (set(held.slices) - set(mine)) | moved_on
         if wanted:
             missing[move.table] = tuple(sorted(wanted))
     return missing

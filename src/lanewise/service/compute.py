@@ -66,7 +66,7 @@ class Computer:
         seen, live = self.warehouse.map_at(self.journal.promotion.base_map), self.warehouse.live()
         for _ in range(_ROUNDS):
             slices = merged([c.slices for c in all_recorded(self.journal)])
-            missing = uncovered(live, self.plan, slices, seen)
+            missing = uncovered(live, self.plan, slices, seen, self.candidate.project)
             if not missing:
                 break
             partitions = tuple(sorted({p for found in missing.values() for p in found}))

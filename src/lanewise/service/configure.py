@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from os import environ
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +20,7 @@ from lanewise.domain.ports import Ledger
 from lanewise.domain.promotion import Approval, Promotion
 from lanewise.errors import ApprovalRefused, ConfigError, GroundMoved, NotFound
 from lanewise.promotion.approvals import Missing, approved, bound_to, may_approve
+from lanewise.promotion.freeze import check_window
 from lanewise.service.context import Context
 
 _SHARED = ("people", "identity", "ledger", "builds", "checkpoints")
@@ -181,6 +181,9 @@ def _apply(
         "automatic": automatic, "environments": list(changed),
     }  # fmt: skip
     drafts = [*approvals, Draft("config.applied", data)]
+    for environment in config.environments.values():
+        for window in environment.rules.freeze:
+            check_window(window)
     ctx.ledger.append(_stream(ctx), drafts, actor=ctx.actor.name, expect=expect)
     return Applied(config.digest, previous, changed, automatic)
 
@@ -280,8 +283,7 @@ def _plain(rules: Mapping[str, ApprovalRule]) -> dict[str, Any]:
 
 
 def _config(ctx: Context, document: Mapping[str, Any]) -> Config:
-    variables = {name: value for name, value in environ.items() if name.startswith("LANEWISE__")}
-    return from_document(document, ctx.project, variables, file=f"{ENVIRONMENTS_FILE} (pinned)")
+    return from_document(document, ctx.project, ctx.overrides, file=f"{ENVIRONMENTS_FILE} (pinned)")
 
 
 def _stream(ctx: Context) -> str:

@@ -108,11 +108,12 @@ def _secret_variables(ctx: Context, environment: Environment) -> Mapping[str, st
         for previous in (False, True) if secret.previous else (False,):
             text = secret.previous if previous and secret.previous else secret.text
             scheme, _, rest = text.partition(":")
-            if scheme == "env":
-                try:
-                    found[rest] = ctx.secrets.resolve(secret, previous=previous)
-                except SecretUnavailable:  # the run may not need it; if it does, its own error names the reference
-                    continue
+            try:
+                value = ctx.secrets.resolve(secret, previous=previous)  # known here, it is struck out of the output
+            except SecretUnavailable:  # the run may not need it; if it does, its own error names the reference
+                value = ""
+            if scheme == "env" and value:
+                found[rest] = value
             elif scheme in _CLIENT_VARIABLES:
                 wanted = _CLIENT_VARIABLES[scheme]
                 found |= {name: value for name, value in os.environ.items() if wanted.fullmatch(name)}

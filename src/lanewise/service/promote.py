@@ -32,7 +32,7 @@ from lanewise.service.look import Eyes
 from lanewise.service.promotions import Journal
 from lanewise.service.releases import paused, quarantined, releases, stream_of
 from lanewise.service.rollback import finish_rollback
-from lanewise.service.rollout import Rollout
+from lanewise.service.rollout import Rollout, computes
 from lanewise.service.verify import checkpoint
 
 
@@ -227,8 +227,9 @@ class Drive:
 
     def _thaw(self) -> None:
         if open_window(self.target.rules.freeze, self.ctx.ledger.now()) is None:
-            under_way = holds_lock(self.journal.promotion)
-            self.journal.move(State.CANARY if under_way else State.READY, "the freeze is over")
+            under_way = State.CANARY if computes(self._plan_seen()) else State.CUTOVER
+            after = under_way if holds_lock(self.journal.promotion) else State.READY
+            self.journal.move(after, "the freeze is over")
 
     def _rollout(self) -> Rollout:
         return Rollout(self.ctx, self.journal, self.config, self.candidate, self.target, recheck=self._recheck,

@@ -11,7 +11,7 @@ from lanewise.domain.event import Draft, Event
 from lanewise.domain.promotion import Promotion, State
 from lanewise.errors import GroundMoved, NotFound
 from lanewise.promotion.fold import fold
-from lanewise.promotion.states import FINAL, HOLDS_LEASE, check_move
+from lanewise.promotion.states import FINAL, check_move, holds_lock
 from lanewise.service.context import Context
 
 FINISHED = "promotion.finished"
@@ -42,7 +42,7 @@ def open_promotions(ctx: Context, environment: str) -> tuple[Promotion, ...]:
 
 def under_way(ctx: Context, environment: str) -> Promotion | None:
     """The promotion that has begun to change the environment and is not finished, if there is one."""
-    return next((p for p in open_promotions(ctx, environment) if p.state in HOLDS_LEASE), None)
+    return next((p for p in open_promotions(ctx, environment) if holds_lock(p)), None)
 
 
 def request(ctx: Context, environment: str, facts: Mapping[str, Any]) -> Promotion:
@@ -83,7 +83,7 @@ class Journal:
 
     def move(self, state: State, reason: str, **data: Any) -> Promotion:
         """Go to another state; a final one also finishes the promotion."""
-        check_move(self.promotion.state, state)
+        check_move(self.promotion.state, state, came_from=self.promotion.came_from)
         facts = {"state": state.value, "reason": reason, "step": self.promotion.step,
                  "exposed": self.promotion.exposed, **data}  # fmt: skip
         drafts = [Draft("promotion.moved", plain(facts))]

@@ -28,6 +28,8 @@ from lanewise.promotion.states import HOLDS_LEASE
 from lanewise.publication.maps import cut_over, differing, give_back, overlay, uncovered
 from lanewise.service import promotions
 from lanewise.service.candidate import Candidate
+from lanewise.service.claims import recover_runs
+from lanewise.service.compiled import write_lane
 from lanewise.service.compute import Computed, Computer, Slices, recorded, runs_of
 from lanewise.service.context import Context
 from lanewise.service.gating import CANARY, judge_gates
@@ -102,7 +104,8 @@ class Rollout:
 
     def _acquire(self) -> None:
         other = promotions.under_way(self.ctx, self.target.name)
-        if other is not None and other.id != self.journal.promotion.id:
+        # Another one in ACQUIRING has not got the lease, which is ours now, and will look again when it has.
+        if other is not None and other.id != self.journal.promotion.id and other.state is not State.ACQUIRING:
             raise LeaseHeld(self.plan_scope, other.id)
         doubt = self.recheck()
         if doubt:
@@ -116,7 +119,10 @@ class Rollout:
 
     def _prepare(self) -> None:
         plan = self.plan
-        if any(step.partitions for step in plan.steps):
+        recover_runs(self.ctx, self.target.name, self.warehouse)
+        if self._frozen():
+            return
+        if computes(plan):
             self.journal.move(State.CANARY, _step_line(plan, 0), step=0)
         else:
             self.journal.move(State.CUTOVER, "nothing has to be computed")
@@ -140,6 +146,8 @@ class Rollout:
             self.journal.move(State.REVERTING, "; ".join(f"{v.gate}: {v.reason}" for v in bad))
         elif doubtful and not _accepted(self.journal, step):
             self.journal.move(State.HELD, "; ".join(f"{v.gate}: {v.reason}" for v in doubtful))
+        elif self._frozen():
+            return
         elif step + 1 == len(plan.steps):
             self.journal.move(State.CUTOVER, "judged and found good")
         else:
@@ -152,7 +160,7 @@ class Rollout:
         judgement: Judgement = judge(
             self.candidate.project.tables, self._pairs(computed.baseline, computed.slices),
             self._pairs(computed.noise_of, computed.noise),
-            rollout=self.target.rules.rollout,
+            rollout=self.target.rules.rollout, population=sum(len(s.partitions) for s in self.plan.steps),
         )  # fmt: skip
         verdict = Verdict(CANARY, Moment.CANDIDATE, judgement.result, judgement.reason, details=tuple(judgement.rows))
         self.journal.write("gate.judged", verdict=verdict, evidence=None)
@@ -160,16 +168,21 @@ class Rollout:
         return verdict
 
     def _expose(self, step: int, computed: Computed) -> None:
-        """Show the step's partitions to readers, watch, and go on unless a freeze has opened meanwhile."""
+        """Show the step's partitions to readers, watch, and go on."""
         if self.plan.strategy == "canary":
             self._publish(lambda live: self._with_step(live, computed), step)
             self._bake()
-        freeze = open_window(self.target.rules.freeze, self.ctx.ledger.now())
-        if freeze is not None and not skips(self.journal.promotion, FREEZE, self.ctx.ledger.now()):
-            self.journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {freeze.until.isoformat()}",
-                              step=step + 1, exposed=step + 1, until=freeze.until.isoformat())  # fmt: skip
-            return
         self.journal.move(State.CANARY, _step_line(self.plan, step + 1), step=step + 1, exposed=step + 1)
+
+    def _frozen(self) -> bool:
+        """Whether a freeze is open: then the promotion stays where it is, with what it has exposed, until it ends."""
+        now = self.ctx.ledger.now()
+        freeze = open_window(self.target.rules.freeze, now)
+        if freeze is None or skips(self.journal.promotion, FREEZE, now):
+            return False
+        self.journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {freeze.until.isoformat()}",
+                          until=freeze.until.isoformat())  # fmt: skip
+        return True
 
     def _cut_over(self) -> None:
         """All readers to the new build at once, days included that the old one has published meanwhile."""
@@ -180,13 +193,14 @@ class Rollout:
             except _Behind:
                 continue
             record_release(self.ctx, self.target, self.journal.promotion, self.warehouse.pointer(), self.config.digest)
+            write_lane(self.ctx, self.target, self.candidate.project, self.candidate.digest)
             self.journal.move(State.VERIFYING, "released; looking once more")
             return
         raise GroundMoved(f"runs kept publishing to {self.target.name} while it was cut over",
                           hint="try again when its runs are quieter")  # fmt: skip
 
     def _complete(self, live: PartitionMap, computed: Computed, seen: PartitionMap) -> PartitionMap:
-        if uncovered(live, self.plan, computed.slices, seen):
+        if uncovered(live, self.plan, computed.slices, seen, self.candidate.project):
             raise _Behind
         project, slices = self.candidate.project, computed.slices
         return cut_over(live, self.plan, slices, project, self._columns(slices))
@@ -272,6 +286,11 @@ class Rollout:
 def _accepted(journal: Journal, step: int) -> bool:
     """Whether a person has taken the doubt about this step upon themselves."""
     return any(e.type == "hold.accepted" and e.data["step"] == step for e in journal.events())
+
+
+def computes(plan: Plan) -> bool:
+    """Whether a plan has anything to compute."""
+    return any(step.partitions for step in plan.steps)
 
 
 def _step_line(plan: Plan, step: int) -> str:

@@ -115,16 +115,17 @@ def test_days_that_somebody_published_since_have_to_be_computed_again():
     mine = candidate({"orders": ["2024-01-01", "2024-01-02"]})
     late = {"orders": (one("orders", "2024-01-02", "late"), one("orders", "2024-01-03", "late"))}
     live = overlay(base, late, PROJECT)
-    assert uncovered(base, plan(orders=Move.REBUILD), mine, base) == {}
-    assert uncovered(live, plan(orders=Move.REBUILD), mine, base) == {"orders": ("2024-01-02", "2024-01-03")}
-    assert uncovered(live, plan(orders=Move.INHERIT), mine, base) == {"orders": ("2024-01-02",)}
+    assert uncovered(base, plan(orders=Move.REBUILD), mine, base, PROJECT) == {}
+    assert uncovered(live, plan(orders=Move.REBUILD), mine, base, PROJECT) == {"orders": ("2024-01-02", "2024-01-03")}
+    assert uncovered(live, plan(orders=Move.INHERIT), mine, base, PROJECT) == {}
+    assert cut_over(live, plan(orders=Move.INHERIT), mine, PROJECT).tables == live.tables
 
 
 def test_what_the_candidate_itself_has_exposed_needs_no_second_computation():
     base = published("old", {"orders": ["2024-01-01", "2024-01-02"]})
     mine = candidate({"orders": ["2024-01-01", "2024-01-02"]})
     exposed = overlay(base, {"orders": mine["orders"][:1]}, PROJECT)
-    assert uncovered(exposed, plan(orders=Move.REBUILD), mine, base) == {}
+    assert uncovered(exposed, plan(orders=Move.REBUILD), mine, base, PROJECT) == {}
 
 
 def test_undeclared_columns_are_appended_to_the_live_ones_in_their_order():

@@ -53,6 +53,7 @@ class Shop:
         self.ledger = FakeLedger(datetime(2026, 1, 1, tzinfo=UTC))
         self.project, self.progress, self.text = PROJECT, Told(), text
         self.actor = Actor("ada", "os-user")
+        self.overrides: dict[str, str] = {}
 
     @property
     def config(self) -> Config:
