@@ -111,10 +111,10 @@ def _from_helper(reference: str, path: str, *, previous: bool) -> str:
     asked = json.dumps({"reference": reference, "previous": previous, "compiled": path})
     done = subprocess.run(  # our own module; the reference travels on its standard input
         [sys.executable, "-m", "lanewise.cli.credential"],
-        input=asked, capture_output=True, text=True, check=False,
+        input=asked.encode(), capture_output=True, check=False,
     )  # fmt: skip
     if done.returncode != 0 or not done.stdout:
-        why = done.stderr.strip().splitlines()
+        why = done.stderr.decode(errors="replace").strip().splitlines()
         raise SecretUnavailable(f"{reference} did not resolve" + (f": {why[0]}" if why else ""),
                                 hint="`lane doctor ENV` tries every reference")  # fmt: skip
-    return done.stdout
+    return done.stdout.decode()  # as bytes until here: a value may hold \r\n, which text mode would change

@@ -13,7 +13,7 @@ from lanewise.domain.plan import Plan
 from lanewise.domain.promotion import Promotion
 from lanewise.errors import GroundMoved, WrongInput
 from lanewise.promotion.ground import Ground
-from lanewise.promotion.planner import make_plan
+from lanewise.promotion.planner import ground_moved, make_plan
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.configure import in_force
 from lanewise.service.context import Context
@@ -36,6 +36,15 @@ def plan_for(ctx: Context, candidate: Candidate, target: Environment) -> Plan:
         live_environment=as_released(ctx, target.name), inputs=warehouse.pin(candidate.project.inputs),
         quarantined=frozenset(quarantined(ctx.ledger.read(environment_stream(ctx, target.name)))),
     ))  # fmt: skip
+
+
+def require_same_ground(saved: Plan, now: Plan) -> None:
+    """Raise ``GroundMoved``, naming what has moved, unless a saved plan may be applied exactly as it is."""
+    moved = ground_moved(saved, now)
+    if moved:
+        raise GroundMoved(
+            "the saved plan can't be applied: " + "; ".join(moved), hint="make a new one with `lane plan`"
+        )
 
 
 def recorded_plan(ctx: Context, promotion: Promotion) -> Plan:

@@ -15,11 +15,10 @@ from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Moment, Result, Verdict
 from lanewise.domain.plan import Plan
 from lanewise.domain.promotion import Promotion, State
-from lanewise.errors import GroundMoved, Quarantined, Refused
+from lanewise.errors import Quarantined, Refused
 from lanewise.promotion.approvals import Missing, approved, bound_to, expired
 from lanewise.promotion.breakglass import FREEZE, Waiver, skippable, skips
 from lanewise.promotion.freeze import open_window
-from lanewise.promotion.planner import ground_moved
 from lanewise.promotion.states import FINAL, HOLDS_LEASE, holds_lock
 from lanewise.promotion.supersede import superseded_by
 from lanewise.service import promotions
@@ -27,10 +26,10 @@ from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.configure import in_force
 from lanewise.service.context import Context
 from lanewise.service.gating import judge_gates, still_stands
-from lanewise.service.ground import plan_for, recorded_plan
+from lanewise.service.ground import plan_for, recorded_plan, require_same_ground
 from lanewise.service.look import Eyes
 from lanewise.service.promotions import Journal
-from lanewise.service.releases import paused, quarantined, releases, stream_of
+from lanewise.service.releases import config_document, paused, quarantined, releases, stream_of
 from lanewise.service.rollback import finish_rollback
 from lanewise.service.rollout import Rollout, computes
 from lanewise.service.verify import checkpoint
@@ -56,6 +55,8 @@ def promote(ctx: Context, build: str, environment: str, asked: Asked = Asked()) 
     if done is not None:
         ctx.progress.say(f"{candidate.build.short} is live in {environment} already, with this config")
         return done
+    if asked.plan is not None:
+        require_same_ground(asked.plan, plan_for(ctx, candidate, target))
     promotion = _pick_up_or_request(ctx, candidate, target, asked)
     return drive(ctx, promotion.id, saved=asked.plan, wait=asked.wait)
 
@@ -74,10 +75,8 @@ def request(ctx: Context, candidate: Candidate, target: Environment, asked: Aske
     """Open a promotion; older ones that have not begun give way to it."""
     promotion = promotions.request(ctx, target.name, {
         "build": candidate.digest, "config": target.digest, "requester": ctx.actor.name,
-        "opened_by": asked.opened_by, "document": in_force(ctx).digest,
+        "opened_by": asked.opened_by, "document": in_force(ctx).digest, "overrides": dict(ctx.overrides),
     })  # fmt: skip
-    if asked.skip:
-        _break_glass(ctx, promotion, target, asked)
     for older in superseded_by(promotions.open_promotions(ctx, target.name), promotion):
         Journal(ctx, older).move(State.SUPERSEDED, f"{promotion.id} came after it")
     return promotions.load(ctx, promotion.id)
@@ -132,9 +131,13 @@ def _pick_up_or_request(ctx: Context, candidate: Candidate, target: Environment,
                       hint=f"`lane why {held.id}` says what it waits for")  # fmt: skip
     for standing in promotions.open_promotions(ctx, target.name):
         if (standing.build, standing.config) == (candidate.digest, target.digest):
-            return standing
-    _check_admitted(ctx, candidate, target)
-    return request(ctx, candidate, target, asked)
+            break
+    else:
+        _check_admitted(ctx, candidate, target)
+        standing = request(ctx, candidate, target, asked)
+    if asked.skip:
+        _break_glass(ctx, standing, target, asked)
+    return promotions.load(ctx, standing.id)
 
 
 def _check_admitted(ctx: Context, candidate: Candidate, target: Environment) -> None:
@@ -165,8 +168,10 @@ class Drive:
 
     @classmethod
     def of(cls, ctx: Context, promotion: Promotion, saved: Plan | None, wait: timedelta) -> Drive:
-        """Open everything that the promotion names."""
-        config = in_force(ctx)
+        """Open everything that the promotion names: its build, and the config that it was requested with, which
+        is the one that people have seen, whatever was pinned since."""
+        asked = promotions.requested(ctx, promotion)
+        config = config_document(ctx, asked["document"], asked["overrides"])
         candidate = open_candidate(ctx, promotion.build)
         return cls(
             ctx, Journal(ctx, promotion), config, candidate, config.environment(promotion.environment), saved, wait
@@ -175,6 +180,8 @@ class Drive:
     def go(self) -> Promotion:
         """Step until a final state, or until a step leaves the state as it was: then it waits."""
         while (state := self.journal.promotion.state) not in FINAL:
+            if not holds_lock(self.journal.promotion) and self._outdated():
+                break
             if state in HOLDS_LEASE:
                 self._rollout().go()
             else:
@@ -182,6 +189,15 @@ class Drive:
             if self.journal.promotion.state is state:
                 break
         return self.journal.promotion
+
+    def _outdated(self) -> bool:
+        """Ends a promotion that has not begun when another config is in force than the one it was asked with."""
+        now = in_force(self.ctx).environment(self.target.name)
+        if now.digest == self.journal.promotion.config:
+            return False
+        reason = f"the config of {now.name} is {short(now.digest)} now, not {short(self.journal.promotion.config)}"
+        self.journal.move(State.SUPERSEDED, reason)
+        return True
 
     def _steps(self) -> Mapping[State, Callable[[], object]]:
         return {
@@ -246,11 +262,8 @@ class Drive:
     def _plan_now(self) -> Plan:
         """The plan on the ground as it is under the lock; a saved plan must still be that very plan."""
         now = plan_for(self.ctx, self.candidate, self.target)
-        moved = ground_moved(self.saved, now) if self.saved is not None else ()
-        if moved:
-            raise GroundMoved(
-                "the saved plan can't be applied: " + "; ".join(moved), hint="make a new one with `lane plan`"
-            )
+        if self.saved is not None:
+            require_same_ground(self.saved, now)
         return now
 
     def _plan_seen(self) -> Plan:

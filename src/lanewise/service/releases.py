@@ -11,6 +11,7 @@ from lanewise.domain.event import Draft, Event
 from lanewise.domain.promotion import Promotion
 from lanewise.domain.publication import Pointer
 from lanewise.errors import NotFound
+from lanewise.service import promotions
 from lanewise.service.context import Context
 
 
@@ -95,14 +96,16 @@ def config_document(ctx: Context, digest: str, overrides: Mapping[str, str]) -> 
     raise NotFound("pinned config", digest, hint="`lane verify` says whether the ledger is whole")
 
 
-def record_release(ctx: Context, target: Environment, promotion: Promotion, pointer: Pointer, document: str) -> None:
+def record_release(ctx: Context, target: Environment, promotion: Promotion, pointer: Pointer) -> None:
     """Write that a promotion's build and config are live now. Written once, however often it is resumed."""
     newest = ctx.ledger.last(stream_of(ctx, target.name), "release.changed")
     if newest is not None and newest.data.get("promotion") == promotion.id:
         return
     same_build = newest is not None and newest.data["build"] == promotion.build
+    asked = promotions.requested(ctx, promotion)
     ctx.ledger.append(stream_of(ctx, target.name), [Draft("release.changed", {
-        "build": promotion.build, "config": promotion.config, "document": document, "overrides": dict(ctx.overrides),
+        "build": promotion.build, "config": promotion.config,
+        "document": asked["document"], "overrides": asked["overrides"],
         "map": pointer.number, "base_map": promotion.base_map, "promotion": promotion.id,
         "kind": "config" if same_build else "promotion",
     })], actor=ctx.actor.name)  # fmt: skip
