@@ -294,6 +294,16 @@ def test_a_file_where_the_link_belongs_is_told_and_left_alone(harness):
     assert link.read_text() == "mine"
 
 
+@pytest.mark.parametrize("folder", ["maps", "catalogs"])
+def test_a_damaged_file_is_told_by_its_name(harness, folder):
+    published(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1)])])
+    (file,) = (harness.open().layout.lane / folder).glob("*.json")
+    for damage in (b"", b"{", b'{"tables": 3}'):
+        file.write_bytes(damage)
+        with pytest.raises(LaneError, match=r"damaged"):
+            harness.open().live()
+
+
 REFUSED = """
 import os, resource, signal, sys
 from pathlib import Path

@@ -128,10 +128,13 @@ class Catalogs:
 
     def release(self, record: Record) -> dict[str, Any]:
         """The small file beside a published catalog."""
-        release: dict[str, Any] = json.loads((self.layout.catalogs / f"{record.stem}.json").read_bytes())
-        if release["pipeline"] != self.pipeline:
+        file = self.layout.catalogs / f"{record.stem}.json"
+        with _whole(file):
+            release: dict[str, Any] = json.loads(file.read_bytes())
+            owner = release["pipeline"]
+        if owner != self.pipeline:
             raise WarehouseUnavailable(
-                f"{self.layout.link} belongs to the pipeline {release['pipeline']}, not to {self.pipeline}",
+                f"{self.layout.link} belongs to the pipeline {owner}, not to {self.pipeline}",
                 hint="give each project a warehouse folder of its own: `path` on its dst connection",
             )
         return release
@@ -227,7 +230,20 @@ class Catalogs:
 
     def _read(self, record: Record) -> PartitionMap:
         release = self.release(record)
-        return replace(decode(self.document(release["map"]).read_bytes()), number=record.number)
+        file = self.document(release["map"])
+        with _whole(file):
+            return replace(decode(file.read_bytes()), number=record.number)
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[None]:
+    """A file that does not read as what was written there."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise WarehouseUnavailable(
+            f"{file} is damaged", hint="restore it from a backup, or go back to another map with `lane rollback`"
+        ) from error
 
 
 def _parse(name: str) -> Record | None:

@@ -7,7 +7,6 @@ Connection types: ``files`` (``path``: a folder, from the project's folder; ``ra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,11 +98,6 @@ class Sources:
             if stem.is_dir() and (found := sorted(stem.glob("*.parquet"))):
                 return found
         raise NotFound("input", name, known=_inputs_in(folder), hint="" if folder.is_dir() else f"there is no {folder}")
-
-
-def pin_all(sources: Sources, names: Sequence[str]) -> tuple[InputPin, ...]:
-    """Every declared input as it is now, in order."""
-    return tuple(sources.pin(name) for name in names)
 
 
 def _ending(file: Path) -> str:
