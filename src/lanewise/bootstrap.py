@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lanewise.domain.environment import Config, Environment
+from lanewise.domain.evidence import Verdict
 from lanewise.domain.ports import BuildStore, Ledger, Login, Orchestrator, Secrets, SecretStore, Warehouse
 from lanewise.domain.project import Project
+from lanewise.domain.promotion import State
 from lanewise.errors import NotFound
 from lanewise.service.context import Actor, Progress
 
@@ -30,6 +32,12 @@ class Quiet:
         """Nothing."""
 
     def advance(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def moved(self, promotion: str, state: State, reason: str) -> None:
+        """Nothing."""
+
+    def judged(self, verdict: Verdict) -> None:
         """Nothing."""
 
 

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from lanewise.cli.output import Format, FormatOption, print_json
+from lanewise.cli.completion import promotions
+from lanewise.cli.outcome import tell_outcome
+from lanewise.cli.output import Format, FormatOption
 from lanewise.cli.project import workshop
 from lanewise.domain.promotion import State
-from lanewise.errors import GateRefused
 from lanewise.service.approve import abort, accept, retry
 from lanewise.service.promote import drive
 
@@ -27,12 +28,17 @@ class Decision(StrEnum):
 
 @app.command()
 def decide(
-    promotion: Annotated[str, typer.Argument(help="The promotion, e.g. prod-12.", metavar="ID")],
+    promotion: Annotated[
+        str, typer.Argument(help="The promotion, e.g. prod-12.", metavar="ID", autocompletion=promotions)
+    ],
     decision: Annotated[Decision, typer.Argument(help="retry the step, accept the doubt, or abort.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, for the history; accepting needs one.")] = "",
     format_: FormatOption = Format.TEXT,
 ) -> None:
-    """Decide about a promotion that is held because its evidence is inconclusive; then carry it on."""
+    """Decide about a promotion that is held because its evidence is inconclusive; then carry it on.
+
+    Abort ends any promotion that is not finished yet, and gives back what readers see of it.
+    """
     ctx = workshop()
     if decision is Decision.RETRY:
         retry(ctx, promotion)
@@ -40,11 +46,6 @@ def decide(
         accept(ctx, promotion, reason)
     else:
         abort(ctx, promotion, reason)
-    after = drive(ctx, promotion)
-    if format_ is Format.JSON:
-        print_json(after)
-    else:
-        typer.echo(f"{after.id}  {after.state.value}  {after.reason}")
-    aborted = decision is Decision.ABORT and after.state in {State.ABORTED, State.REVERTED}
-    if after.state is not State.SUCCEEDED and not aborted:
-        raise GateRefused(f"{after.id} is {after.state.value}", hint=f"`lane why {after.id}`")
+    aborted = decision is Decision.ABORT
+    wanted = {State.ABORTED, State.REVERTED} if aborted else {State.SUCCEEDED}
+    tell_outcome(ctx, drive(ctx, promotion), format_, wanted=wanted)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lanewise.cli.completion import environments
 from lanewise.cli.output import Format, FormatOption, print_json
 from lanewise.cli.project import workshop
 from lanewise.service.hold import pause
@@ -15,7 +16,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def stop(
-    environment: Annotated[str, typer.Argument(help="The environment.")],
+    environment: Annotated[str, typer.Argument(help="The environment.", autocompletion=environments)],
     reason: Annotated[str, typer.Option("--reason", help="Why, for whoever finds the lane closed.")],
     format_: FormatOption = Format.TEXT,
 ) -> None:
@@ -25,3 +26,4 @@ def stop(
         print_json(lane)
     else:
         typer.echo(f"{environment} is paused: {reason}")
+        typer.echo(f"scheduled runs and rollbacks go on; to let promotions in again: lane resume {environment}")

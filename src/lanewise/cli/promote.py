@@ -9,35 +9,39 @@ from typing import Annotated
 import typer
 
 from lanewise.bootstrap import Workshop
-from lanewise.cli.comparison import draw_comparison
-from lanewise.cli.output import Format, FormatOption, note, print_json
+from lanewise.cli.completion import builds, environments
+from lanewise.cli.outcome import tell_outcome
+from lanewise.cli.output import Format, FormatOption
 from lanewise.cli.plan import BUILD_HELP, draw_plan
 from lanewise.cli.project import workshop
-from lanewise.domain.canonical import short
-from lanewise.domain.promotion import Promotion, State
-from lanewise.errors import GateRefused, WrongInput
+from lanewise.errors import WrongInput
 from lanewise.promotion.breakglass import Waiver
 from lanewise.service.build import make_build
+from lanewise.service.configure import in_force
 from lanewise.service.ground import plan_build, read_plan
 from lanewise.service.promote import Asked, promote
-from lanewise.service.why import why
 
 app = typer.Typer(rich_markup_mode=None)
 
+_TO = "The environment to move it into."
 _GLASS = "Skip this gate; needs --reason, and --second or --until."
 
 
 @app.command()
 def move(
-    build: Annotated[str | None, typer.Argument(help=BUILD_HELP)] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="ENV", help="The environment to move it into.")] = None,
+    build: Annotated[str | None, typer.Argument(help=BUILD_HELP, autocompletion=builds)] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="ENV", help=_TO, autocompletion=environments)] = None,
     plan: Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="Apply a saved plan exactly.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
-    wait: Annotated[int, typer.Option("--wait", metavar="SECONDS", help="Wait for whoever is at work there.")] = 0,
+    wait: Annotated[
+        int, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for whoever is at work there.")
+    ] = 0,
     break_glass: Annotated[list[str] | None, typer.Option("--break-glass", metavar="GATE", help=_GLASS)] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why the glass is broken.")] = "",
     second: Annotated[str, typer.Option("--second", metavar="PERSON", help="Who stands by it.")] = "",
-    until: Annotated[int, typer.Option("--until", metavar="HOURS", help="The skip ends after so many hours.")] = 0,
+    until: Annotated[
+        int, typer.Option("--until", min=0, metavar="HOURS", help="The skip ends after so many hours.")
+    ] = 0,
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Move a build into an environment: gates, approvals, then the rollout.
@@ -49,32 +53,20 @@ def move(
     target = to or (saved.environment if saved else None)
     if target is None:
         raise WrongInput("promote needs to know where to", hint="add --to ENV, or --plan FILE")
-    if saved is not None and to not in {None, saved.environment}:
-        raise WrongInput(f"{plan} is a plan for {saved.environment}, not {to}")
+    if saved is not None and target != saved.environment:
+        raise WrongInput(f"{plan} is a plan for {saved.environment}, not {target}")
+    in_force(ctx).environment(target)  # a wrong name is told before anything is built
     name = build or (saved.build if saved else make_build(ctx).digest)
+    if saved is not None and ctx.builds.resolve(name) != saved.build:
+        raise WrongInput(f"{plan} is a plan for build {saved.build[7:15]}, not {name}")
     if dry_run:
-        draw_plan(plan_build(ctx, name, target), format_)
+        draw_plan(saved or plan_build(ctx, name, target), format_)
         return
     waiver = _waiver(ctx, reason, second, until) if break_glass else None
     asked = Asked(plan=saved, skip=tuple(break_glass or ()), waiver=waiver, wait=timedelta(seconds=wait))
-    _tell(ctx, promote(ctx, name, target, asked), format_)
+    tell_outcome(ctx, promote(ctx, name, target, asked), format_)
 
 
 def _waiver(ctx: Workshop, reason: str, second: str, hours: int) -> Waiver:
     expires = ctx.ledger.now() + timedelta(hours=hours) if hours else None
     return Waiver(ctx.actor.name, reason, second, expires)
-
-
-def _tell(ctx: Workshop, done: Promotion, format_: Format) -> None:
-    if format_ is Format.JSON:
-        print_json(done)
-    else:
-        draw_comparison(done)
-        typer.echo(f"{done.id}  {done.state.value}  build {short(done.build)} → {done.environment}: {done.reason}")
-    if done.state is State.SUCCEEDED:
-        return
-    explained = why(ctx, done.id)
-    note(f"  {explained.sentence}")
-    raise GateRefused(
-        f"{done.id} is {done.state.value}", hint=f"next: {explained.command}" if explained.command else ""
-    )

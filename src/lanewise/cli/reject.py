@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lanewise.cli.completion import promotions
 from lanewise.cli.output import Format, FormatOption, print_json
 from lanewise.cli.project import workshop
 from lanewise.service.approve import reject
@@ -15,7 +16,9 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def refuse(
-    promotion: Annotated[str, typer.Argument(help="The promotion, e.g. prod-12.", metavar="ID")],
+    promotion: Annotated[
+        str, typer.Argument(help="The promotion, e.g. prod-12.", metavar="ID", autocompletion=promotions)
+    ],
     reason: Annotated[str, typer.Option("--reason", help="Why, for the history.")],
     format_: FormatOption = Format.TEXT,
 ) -> None:
@@ -24,4 +27,4 @@ def refuse(
     if format_ is Format.JSON:
         print_json(after)
     else:
-        typer.echo(f"{after.id}  {after.state.value}  {after.reason}")
+        typer.echo(f"{after.id} is rejected; nothing was changed in {after.environment}")

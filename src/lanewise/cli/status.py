@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from lanewise.cli.output import Format, FormatOption, console, print_json
+from lanewise.cli.completion import environments
+from lanewise.cli.output import Format, FormatOption, console, hanging, print_json
 from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
-from lanewise.service.status import LaneStatus, Status, status
+from lanewise.service.status import LaneStatus, OnItsWay, Status, status
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command()
 def show(
-    environment: Annotated[str | None, typer.Argument(help="Only this environment.")] = None,
+    environment: Annotated[
+        str | None, typer.Argument(help="Only this environment.", autocompletion=environments)
+    ] = None,
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show the lanes: what is live in each environment, and what is on its way into it."""
@@ -33,13 +37,14 @@ def _draw(found: Status) -> None:
 
     out = console()
     width = max(len(lane.environment) for lane in found.lanes)
-    out.print(Rule(f" {found.project} ", characters="═", style="dim"))
+    out.print(Rule(f" {escape(found.project)} ", characters="═", style="dim"))
     for at, lane in enumerate(found.lanes):
         if at:
             out.print(Rule(characters="╌", style="dim"))
-        out.print(f" [bold]{escape(lane.environment):<{width}}[/]  {_live(lane)}")
-        for line in _signs(lane):
-            out.print(f" {'':<{width}}  {escape(line)}")
+        out.print(f" [bold]{escape(lane.environment):<{width}}[/]  {_live(lane)}", soft_wrap=True)
+        for mark, colour, line in _signs(lane):
+            folded = hanging(line, width + 5, terminal=sys.stdout.isatty())
+            out.print(f" {'':<{width}}  [{colour}]{mark}[/] {escape(folded)}", soft_wrap=True)
     out.print(Rule(characters="═", style="dim"))
 
 
@@ -50,12 +55,21 @@ def _live(lane: LaneStatus) -> str:
     how = "" if lane.live.kind == "promotion" else f"  ({lane.live.kind})"
     since = lane.live.at[:16].replace("T", " ")
     return (f"[green]▶ {short(lane.live.build)}[/]{' ' + tags if tags else ''}  "
-            f"config {short(lane.live.config)}  since {since} UTC{how}")  # fmt: skip
+            f"config {short(lane.live.config)}  map {lane.live.map}  since {since} UTC{how}")  # fmt: skip
 
 
-def _signs(lane: LaneStatus) -> list[str]:
-    lines = [f"◌ {p.id}  build {short(p.build)}  {p.state}: {p.reason}" for p in lane.coming]
+def _signs(lane: LaneStatus) -> list[tuple[str, str, str]]:
+    """What stands beside the road: a mark, its colour, a line that ends in what to type."""
+    name = lane.environment
+    lines = [("◌", "yellow", _coming(p)) for p in lane.coming]
     if lane.paused is not None:
-        lines.append(f"‖ paused: {lane.paused}  (`lane resume {lane.environment}`)")
-    lines += [f"✕ build {short(build)} is in quarantine" for build in lane.quarantined]
-    return lines
+        lines.append(("‖", "yellow", f"paused: {lane.paused} → lane resume {name}"))
+    return lines + [
+        ("✕", "red", f"build {short(build)} is in quarantine → lane resume {name} --build {short(build)}")
+        for build in lane.quarantined
+    ]
+
+
+def _coming(one: OnItsWay) -> str:
+    reason = f": {one.reason}" if one.reason else ""
+    return f"{one.id}  build {short(one.build)}  {one.state}{reason} → lane why {one.id}"

@@ -39,6 +39,7 @@ class TablePlan:
     partitions: tuple[str, ...] = ()
     exposed: bool = True
     bytes: int = 0  # expected, from the live slices' size
+    rows: int = 0  # expected, from the live slices; 0 for a table that is not published yet
     breaking: tuple[str, ...] = ()  # schema changes that readers would notice, one sentence each
     note: str = ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from lanewise.domain.plan import Move, TablePlan
@@ -90,7 +90,8 @@ def table_plan(decided: Decided, partitions: tuple[str, ...]) -> TablePlan:
     return TablePlan(
         table=table.name, kind=table.kind, move=decided.move, version=decided.version,
         live_version=_newest_version(live), history=table.history, partitions=partitions,
-        exposed=decided.move is not Move.INHERIT, bytes=_expected_bytes(live, partitions),
+        exposed=decided.move is not Move.INHERIT, bytes=_expected(live, partitions, _bytes),
+        rows=_expected(live, partitions, lambda one, _: one.rows),
         breaking=breaking_changes(table, live.columns) if live else (), note=decided.note,
     )  # fmt: skip
 
@@ -105,11 +106,12 @@ def dropped_tables(ground: Ground) -> tuple[TablePlan, ...]:
     )  # fmt: skip
 
 
-def _expected_bytes(live: TableMap | None, partitions: Iterable[str]) -> int:
-    """What these partitions will hold: as much as the published ones, and on average where one is not published."""
+def _expected(live: TableMap | None, partitions: Iterable[str], measure: Callable[[Slice, int], int]) -> int:
+    """What these partitions will hold: as much as the published ones, and on average where one is not published.
+    ``measure`` takes a slice and the number of columns."""
     if live is None or not live.slices:
         return 0
-    sizes = {p: sum(_bytes(s, len(live.columns)) for s in slices) for p, slices in live.slices.items()}
+    sizes = {p: sum(measure(s, len(live.columns)) for s in slices) for p, slices in live.slices.items()}
     average = -(-sum(sizes.values()) // len(sizes))
     return sum(sizes.get(p, average) for p in partitions)
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from lanewise.domain.environment import Config, Environment
+from lanewise.domain.evidence import Verdict
 from lanewise.domain.ports import BuildStore, Ledger, Orchestrator, Secrets, Warehouse
 from lanewise.domain.project import Project
+from lanewise.domain.promotion import State
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Progress(Protocol):
 
     def advance(self, what: str, done: int, total: int) -> None:
         """``done`` of ``total`` units of ``what`` are finished."""
+
+    def moved(self, promotion: str, state: State, reason: str) -> None:
+        """A promotion is in another state, and why."""
+
+    def judged(self, verdict: Verdict) -> None:
+        """A gate, or the canary's judge, has said what it makes of its evidence."""
 
 
 class Context(Protocol):

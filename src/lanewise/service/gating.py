@@ -83,7 +83,7 @@ def _asked(promotion: Promotion, eyes: Eyes) -> tuple[Gate, ...]:
 def _judge(journal: Journal, eyes: Eyes, gate: Gate) -> Measured:
     measured = _measure(eyes, gate, eyes.ctx.ledger.now())
     journal.write("gate.judged", verdict=measured.verdict, evidence=measured.evidence)
-    eyes.ctx.progress.say(f"gate {gate.name}  {measured.verdict.result.value}  {measured.verdict.reason}")
+    eyes.ctx.progress.judged(measured.verdict)
     return measured
 
 
