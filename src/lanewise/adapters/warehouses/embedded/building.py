@@ -12,7 +12,7 @@ import duckdb
 
 from lanewise.adapters.warehouses.embedded.branches import branches
 from lanewise.adapters.warehouses.embedded.catalogs import Catalogs
-from lanewise.adapters.warehouses.embedded.engine import engine, first_line
+from lanewise.adapters.warehouses.embedded.engine import engine_of_its_own, first_line
 from lanewise.adapters.warehouses.embedded.failures import disk_errors
 from lanewise.adapters.warehouses.embedded.layout import Layout, sync_file, sync_folder, write_durably
 from lanewise.domain.publication import PartitionMap, TableMap
@@ -63,7 +63,7 @@ def prepare(catalogs: Catalogs, target: PartitionMap) -> None:
 
 def _build(layout: Layout, target: PartitionMap, aside: Path) -> None:
     aside.unlink(missing_ok=True)
-    with engine(layout.home / "tmp", aside) as connection:
+    with engine_of_its_own(layout.home / "tmp", aside) as connection:
         connection.execute("BEGIN")
         for statement in _LABELS:
             connection.execute(statement)

@@ -79,9 +79,9 @@ class Upstream:
         return InputPin(name, digest([name, table.columns, held]), f"{catalogs.pipeline}@{record.number}")
 
     def _pin_file(self, name: str) -> InputPin:
-        from lanewise.adapters.warehouses.embedded.engine import engine  # noqa: PLC0415 - 170 ms, for this kind of input
+        from lanewise.adapters.warehouses.embedded.engine import engine_of_its_own  # noqa: PLC0415 - 170 ms, for this kind of input
 
-        with engine(self.scratch) as connection:
+        with engine_of_its_own(self.scratch) as connection:
             connection.execute(" ".join(["ATTACH", sql.literal(str(self.path)), "AS source (READ_ONLY)"]))
             rows = connection.execute(
                 "SELECT table_schema, table_name FROM information_schema.tables WHERE table_catalog = 'source'"
