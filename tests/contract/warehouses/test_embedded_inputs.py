@@ -182,3 +182,75 @@ def test_a_run_is_handed_the_very_catalog_that_is_live_and_where_an_append_goes_
         assert connection.execute("select count(*) from orders").fetchone() == (2,)
     rebuilt = harness.open().open_run(request([table], ["all"], build="b"), [table], ()).engine
     assert rebuilt["offsets"] == {}
+
+
+LARGE = "id,day,note,at\n" + "".join(
+    f'{n},2024-01-{1 + n % 28:02},"a, b {n}",2024-01-01 10:{n % 60:02}:00\n' for n in range(40_000)
+)
+
+
+def rows_of(found: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Columns with types, and rows in order, as a run would read them."""
+    reader = {"csv": "read_csv", "parquet": "read_parquet"}[found["format"]]
+    with duckdb.connect() as connection:
+        relation = connection.sql(f"from {reader}({found['paths']})")
+        return [*zip(relation.columns, map(str, relation.types), strict=True)], relation.fetchall()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_large_csv_is_handed_over_as_the_same_rows_in_parquet(harness, data, zipped):
+    text = data / "raw/orders.csv"
+    text.write_text(LARGE)
+    expected = rows_of({"format": "csv", "paths": [str(text)]})
+    if zipped:
+        with zipfile.ZipFile(data / "raw/orders.csv.zip", "w") as box:
+            box.write(text, "orders.csv")
+        text.unlink()
+    found = handed(harness, harness.open().pin(["raw.orders"]))["raw.orders"]
+    assert found["format"] == "parquet"
+    assert rows_of(found) == expected
+
+
+def test_the_parquet_form_follows_the_content_of_the_text(harness, data):
+    text = data / "raw/orders.csv"
+    text.write_text(LARGE)
+    first = handed(harness, harness.open().pin(["raw.orders"]))["raw.orders"]
+    assert handed(harness, harness.open().pin(["raw.orders"]))["raw.orders"] == first
+    text.write_text(LARGE.replace("a, b 39999", "a, c 39999"))  # the same size, in the same instant
+    second = handed(harness, harness.open().pin(["raw.orders"]))["raw.orders"]
+    assert rows_of(second)[1][-1][2] == "a, c 39999"
+    assert rows_of(first)[1][-1][2] == "a, b 39999"
+
+
+def test_a_csv_that_does_not_parse_is_handed_over_as_it_is(harness, data):
+    text = data / "raw/orders.csv"
+    text.write_text(LARGE + "no number,x,y,z\n")
+    found = handed(harness, harness.open().pin(["raw.orders"]))["raw.orders"]
+    assert found == {"kind": "files", "paths": [str(text)], "format": "csv"}
+
+
+def test_a_csv_is_handed_over_as_it_is_where_nothing_can_be_cached(harness, data, monkeypatch):
+    text = data / "raw/orders.csv"
+    text.write_text(LARGE)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lanewise.adapters.warehouses.embedded.columnar.sync_file", full)
+    found = handed(harness, harness.open().pin(["raw.orders"]))["raw.orders"]
+    assert found == {"kind": "files", "paths": [str(text)], "format": "csv"}
+    assert not list((harness.root / ".lanewise").glob("cache/inputs/*"))
+
+
+def test_a_form_that_nobody_asked_for_in_a_month_is_forgotten(harness, data):
+    text = data / "raw/orders.csv"
+    text.write_text(LARGE)
+    first = Path(handed(harness, harness.open().pin(["raw.orders"]))["raw.orders"]["paths"][0])
+    long_ago = time.time() - 31 * 24 * 3600
+    os.utime(first, (long_ago, long_ago))
+    handed(harness, harness.open().pin(["raw.orders"]))
+    assert first.stat().st_mtime > long_ago + 9
+    os.utime(first, (long_ago, long_ago))
+    text.write_text(LARGE + "7,2024-01-01,x,2024-01-01 10:00:00\n")
+    handed(harness, harness.open().pin(["raw.orders"]))
+    assert not first.exists()
