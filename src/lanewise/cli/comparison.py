@@ -8,7 +8,11 @@ from lanewise.domain.evidence import Result
 from lanewise.domain.promotion import Promotion
 from lanewise.promotion.canary.report import canary_table
 
-_NUMBERS = frozenset({"partitions", "identical", "rows", "keys"})
+_COLUMNS = (
+    ("table", "left"), ("identical", "right"), ("rows", "right"), ("keys + − ~", "right"), ("worst column", "left"),
+    ("declared", "left"), ("verdict", "left"),
+)  # fmt: skip
+"""Narrow enough for 80 columns."""
 
 
 def draw_comparison(promotion: Promotion) -> None:
@@ -19,16 +23,16 @@ def draw_comparison(promotion: Promotion) -> None:
     from rich.markup import escape  # noqa: PLC0415 - drawn for people only
     from rich.table import Table  # noqa: PLC0415
 
-    found = canary_table(verdict.details)
+    title = f"old → new, as judged in step {promotion.step + 1}"
     grid = Table(
-        box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0), title_justify="left", title_style="bold",
-        title=f"old → new, as judged in step {promotion.step + 1}",
+        box=None, pad_edge=False, header_style="dim", title=title, title_justify="left", title_style="bold"
     )  # fmt: skip
-    for key, title in found.titles.items():
-        grid.add_column(title, justify="right" if key in _NUMBERS else "left")
-    for row in found.cells():
-        *cells, result = row
-        grid.add_row(*map(escape, cells), _painted(result))
+    for heading, side in _COLUMNS:
+        grid.add_column(heading, justify="right" if side == "right" else "left")
+    for row in canary_table(verdict.details).rows:
+        identical = f"{row['identical']:,} of {row['partitions']:,}"
+        cells = (row["table"], identical, row["rows"], row["keys"], row["worst"], row["declared"])
+        grid.add_row(*(escape(str(cell)) for cell in cells), _painted(str(row["verdict"])))
     console().print()
     console().print(grid)
     console().print()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _NARROWEST = 30
 """Columns below which folding a text makes it no easier to read."""
 
+_PIPED = 120
+"""Columns of a table that is drawn into a file."""
+
 
 class Format(StrEnum):
     """``--format``."""
@@ -43,7 +46,8 @@ def console() -> Console:
     """Rich's console on standard output. Rich is imported when something is drawn."""
     from rich.console import Console  # noqa: PLC0415 - 100 ms that `--format json` need not pay
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    piped = not sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=piped, width=_PIPED if piped and not os.environ.get("COLUMNS") else None)
 
 
 def note(line: str) -> None:

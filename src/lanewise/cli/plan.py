@@ -64,7 +64,7 @@ def _draw_tables(plan: Plan) -> None:
     from rich.markup import escape  # noqa: PLC0415 - drawn for people only
     from rich.table import Table  # noqa: PLC0415
 
-    grid = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    grid = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("table", "kind", "move", "partitions", "rows", "bytes", "version"):
         grid.add_column(title, justify="right" if title in {"partitions", "rows", "bytes"} else "left")
     for table in plan.tables:

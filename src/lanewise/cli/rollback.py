@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from lanewise.cli.completion import builds, environments
-from lanewise.cli.output import Format, FormatOption, counted, few, note, paint, print_json
+from lanewise.cli.output import Format, FormatOption, counted, few, hanging, note, paint, print_json
 from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
 from lanewise.domain.partition import partition_range
@@ -56,20 +57,23 @@ def _tell(done: RolledBack, *, dry_run: bool) -> None:
     else:
         words = f"{done.environment} is back on build {goal}, {same}: map {done.map}, in {done.seconds * 1000:.0f} ms"
         typer.echo(paint(words, fg="green"))
+    for line in _consequences(done, dry_run=dry_run):
+        typer.echo("  " + hanging(line, 2, terminal=sys.stdout.isatty()))
+
+
+def _consequences(done: RolledBack, *, dry_run: bool) -> list[str]:
+    left, goal, lane = short(done.left), short(done.back), done.environment
+    lines = [
+        f"{table}: {goal} has not computed {counted(len(names), 'partition')}, which {left} had: {few(names)}"
+        for table, names in done.missing.items()
+    ]
     if done.taken_over:
-        typer.echo(f"  {done.taken_over} was under way and {'would be' if dry_run else 'has been'} ended")
-    for table, partitions in done.missing.items():
-        count = counted(len(partitions), "partition")
-        typer.echo(f"  {table}: {goal} has not computed {count}, which {left} had: {few(partitions)}")
-    if not dry_run and not done.taken_over:
-        typer.echo("  " + _closed(done.environment, left if done.left != done.back else ""))
-
-
-def _closed(environment: str, left: str) -> str:
-    if not left:
-        return f"promotions into {environment} are paused: lane resume {environment} lets them in again"
-    return (f"{left} is in quarantine and promotions into {environment} are paused: lane resume {environment} "
-            f"lets others in, with --build {left} it too")  # fmt: skip
+        lines.insert(0, f"{done.taken_over} was under way and {'would be' if dry_run else 'has been'} ended")
+    elif not dry_run:
+        if done.left != done.back:
+            lines.append(f"build {left} is in quarantine: lane resume {lane} --build {left} lifts it")
+        lines.append(f"promotions into {lane} are paused: lane resume {lane} lets them in again")
+    return lines
 
 
 def _missing(done: RolledBack) -> tuple[str, ...]:

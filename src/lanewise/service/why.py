@@ -39,6 +39,10 @@ def what_next(ctx: Context, done: Promotion) -> Explanation:
     for waiting in promotions.open_promotions(ctx, following.name):
         if waiting.build == done.build:
             return why(ctx, waiting.id)
+    closed = paused(ctx.ledger.read(stream_of(ctx, following.name)))
+    if closed is not None:
+        return Explanation(f"{following.name} comes after {done.environment}, and is paused ({closed})",
+                           command=f"lane resume {following.name}")  # fmt: skip
     return Explanation(f"{following.name} comes after {done.environment}",
                        command=f"lane promote {short(done.build)} --to {following.name}")  # fmt: skip
 
