@@ -3,13 +3,17 @@ script: a promotion takes a fraction of a second, and can be killed at every ste
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import pickle
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ import duckdb
 
 from lanewise.bootstrap import Workshop, open_context
 from lanewise.domain.promotion import Promotion
+from lanewise.errors import LaneError
 from lanewise.service.build import make_build
 from lanewise.service.promote import promote
 
@@ -92,18 +97,27 @@ def seen(root: Path, environment: str = "prod") -> dict[str, str]:
     if not catalog.exists():
         return {}
     with duckdb.connect(str(catalog), read_only=True) as db:
-        orders = db.execute("select strftime(day, '%Y-%m-%d'), build, count(*) from orders_daily group by all").fetchall()
+        orders = db.execute(
+            "select strftime(day, '%Y-%m-%d'), build, count(*) from orders_daily group by all"
+        ).fetchall()
         totals = db.execute("select strftime(day, '%Y-%m-%d'), build, orders from totals_daily").fetchall()
     assert sorted(orders) == sorted(totals), "the tables of the pipeline tell of different builds"
     assert len({day for day, _, _ in orders}) == len(orders), "a day is served by two builds"
     return {day: name for day, name, _ in orders}
 
 
-def in_child(work: Callable[[], Any]) -> int:
-    """Run it in a forked process, so that it can be killed. The wait status: 0, an exit code << 8, or a signal."""
+def _fork() -> int:
+    """Fork with no database open: SQLite takes a connection that a child inherits for one of its own, and then lets
+    go of locks that it never had."""
+    gc.collect()
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    return os.fork()
+
+
+def in_child(work: Callable[[], Any]) -> int:
+    """Run it in a forked process, so that it can be killed. The wait status: 0, an exit code << 8, or a signal."""
+    pid = _fork()
     if pid == 0:
         try:
             work()
@@ -112,6 +126,69 @@ def in_child(work: Callable[[], Any]) -> int:
             os._exit(1)
         os._exit(0)
     return os.waitpid(pid, 0)[1]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child's work ended: what it returned, or the error; ``refused`` when that was one that it raises on
+    purpose."""
+
+    result: Any
+    error: str = ""
+    refused: bool = False
+
+
+@dataclass
+class Child:
+    """A forked process at work, and the file in which it leaves how that ended."""
+
+    pid: int
+    left: Path
+    _status: int | None = None
+
+    def running(self) -> bool:
+        """Whether it is still at work."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = status if pid else None
+        return self._status is None
+
+    def kill(self) -> None:
+        """As ``kill -9`` does, if it is still there."""
+        if self.running():
+            os.kill(self.pid, signal.SIGKILL)
+            self._status = os.waitpid(self.pid, 0)[1]
+
+    def ended(self) -> Ended:
+        """Wait for it; what it left."""
+        if self._status is None:
+            self._status = os.waitpid(self.pid, 0)[1]
+        try:
+            found: Ended = pickle.loads(self.left.read_bytes())
+        except FileNotFoundError:
+            found = Ended(None, f"it died with status {self._status}")
+        self.left.unlink(missing_ok=True)
+        return found
+
+
+def start(work: Callable[[], Any]) -> Child:
+    """Begin it in a forked process and don't wait."""
+    left = Path(tempfile.mkdtemp()) / "ended"
+    pid = _fork()
+    if pid:
+        return Child(pid, left)
+    try:
+        try:
+            ended = Ended(work())
+        except LaneError as error:
+            ended = Ended(None, f"{type(error).__name__}: {error.message}", refused=True)
+        except BaseException:  # noqa: BLE001 - a child must never return into pytest
+            ended = Ended(None, traceback.format_exc())
+        aside = left.with_suffix(".part")
+        aside.write_bytes(pickle.dumps(ended))
+        aside.rename(left)
+    finally:
+        os._exit(0)
 
 
 class Killed:

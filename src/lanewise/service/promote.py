@@ -15,7 +15,7 @@ from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Moment, Result, Verdict
 from lanewise.domain.plan import Plan
 from lanewise.domain.promotion import Promotion, State
-from lanewise.errors import Quarantined, Refused
+from lanewise.errors import GroundMoved, Quarantined, Refused
 from lanewise.promotion.approvals import Missing, approved, bound_to, expired
 from lanewise.promotion.breakglass import FREEZE, Waiver, skippable, skips
 from lanewise.promotion.freeze import open_window
@@ -48,7 +48,7 @@ class Asked:
 
 def promote(ctx: Context, build: str, environment: str, asked: Asked = Asked()) -> Promotion:
     """Move a build into an environment: request (or pick up) its promotion, and drive it as far as it goes."""
-    finish_interrupted(ctx, environment)
+    finish_interrupted(ctx, environment, asked.wait)
     candidate = open_candidate(ctx, build)
     target = in_force(ctx).environment(environment)
     done = _live_already(ctx, candidate, target)
@@ -61,14 +61,16 @@ def promote(ctx: Context, build: str, environment: str, asked: Asked = Asked()) 
     return drive(ctx, promotion.id, saved=asked.plan, wait=asked.wait)
 
 
-def finish_interrupted(ctx: Context, environment: str) -> Promotion | None:
-    """Finish what a crash left half done in an environment. A held promotion waits for a person and stays."""
+def finish_interrupted(ctx: Context, environment: str, wait: timedelta = timedelta(0)) -> Promotion | None:
+    """Finish what a crash left half done in an environment. A held promotion waits for a person and stays.
+
+    ``LeaseHeld`` when it was not interrupted: somebody is at work on it, for longer than ``wait``."""
     finish_rollback(ctx, environment)
     stuck = promotions.under_way(ctx, environment)
     if stuck is None or stuck.state is State.HELD:
         return None
     ctx.progress.say(f"{stuck.id} was interrupted in {stuck.state.value}: finishing it first")
-    return drive(ctx, stuck.id)
+    return drive(ctx, stuck.id, wait=wait)
 
 
 def request(ctx: Context, candidate: Candidate, target: Environment, asked: Asked) -> Promotion:
@@ -78,8 +80,19 @@ def request(ctx: Context, candidate: Candidate, target: Environment, asked: Aske
         "opened_by": asked.opened_by, "document": in_force(ctx).digest, "overrides": dict(ctx.overrides),
     })  # fmt: skip
     for older in superseded_by(promotions.open_promotions(ctx, target.name), promotion):
-        Journal(ctx, older).move(State.SUPERSEDED, f"{promotion.id} came after it")
+        _supersede(ctx, older, promotion)
     return promotions.load(ctx, promotion.id)
+
+
+def _supersede(ctx: Context, older: Promotion, newcomer: Promotion) -> None:
+    """End an older promotion, unless the process that carries it on has begun, or ended it, just before."""
+    while superseded_by([older], newcomer):
+        try:
+            Journal(ctx, older).move(State.SUPERSEDED, f"{newcomer.id} came after it")
+        except GroundMoved:
+            older = promotions.load(ctx, older.id)
+        else:
+            return
 
 
 def _break_glass(ctx: Context, promotion: Promotion, target: Environment, asked: Asked) -> None:
@@ -239,7 +252,7 @@ class Drive:
             self.journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {freeze.until.isoformat()}",
                               until=freeze.until.isoformat())  # fmt: skip
             return
-        self.journal.move(State.ACQUIRING, "taking the lane")
+        self._rollout().go()  # ACQUIRING with the lease in hand: who does not get it stays READY, and gives way
 
     def _thaw(self) -> None:
         if open_window(self.target.rules.freeze, self.ctx.ledger.now()) is None:

@@ -10,7 +10,7 @@ from lanewise.domain.environment import Config, Environment
 from lanewise.domain.event import Draft, Event
 from lanewise.domain.promotion import Promotion
 from lanewise.domain.publication import Pointer
-from lanewise.errors import NotFound
+from lanewise.errors import GroundMoved, NotFound
 from lanewise.service import promotions
 from lanewise.service.context import Context
 
@@ -97,34 +97,58 @@ def config_document(ctx: Context, digest: str, overrides: Mapping[str, str]) -> 
 
 
 def record_release(ctx: Context, target: Environment, promotion: Promotion, pointer: Pointer) -> None:
-    """Write that a promotion's build and config are live now. Written once, however often it is resumed."""
-    newest = ctx.ledger.last(stream_of(ctx, target.name), "release.changed")
-    if newest is not None and newest.data.get("promotion") == promotion.id:
-        return
-    same_build = newest is not None and newest.data["build"] == promotion.build
-    asked = promotions.requested(ctx, promotion)
-    ctx.ledger.append(stream_of(ctx, target.name), [Draft("release.changed", {
-        "build": promotion.build, "config": promotion.config,
-        "document": asked["document"], "overrides": asked["overrides"],
-        "map": pointer.number, "base_map": promotion.base_map, "promotion": promotion.id,
-        "kind": "config" if same_build else "promotion",
-    })], actor=ctx.actor.name)  # fmt: skip
+    """Write that a promotion's build and config are live now. Written once, however often it is resumed.
+
+    ``GroundMoved`` when a rollback has taken the promotion over. It writes so to the promotion first, then to this
+    stream, and flips then: between the two looks below and the append it can't have gone unnoticed.
+    """
+    stream, asked = stream_of(ctx, target.name), promotions.requested(ctx, promotion)
+    while True:
+        events = ctx.ledger.read(stream)
+        newest = next((e for e in reversed(events) if e.type == "release.changed"), None)
+        if newest is not None and newest.data.get("promotion") == promotion.id:
+            return
+        if promotions.load(ctx, promotion.id).version != promotion.version:
+            raise GroundMoved(f"somebody else has carried {promotion.id} on", hint=f"`lane why {promotion.id}`")
+        same_build = newest is not None and newest.data["build"] == promotion.build
+        draft = Draft("release.changed", {
+            "build": promotion.build, "config": promotion.config,
+            "document": asked["document"], "overrides": asked["overrides"],
+            "map": pointer.number, "base_map": promotion.base_map, "promotion": promotion.id,
+            "kind": "config" if same_build else "promotion",
+        })  # fmt: skip
+        if append_after(ctx, stream, events, [draft]):
+            return
 
 
 def withdraw_release(ctx: Context, target: Environment, promotion: Promotion, pointer: Pointer, reason: str) -> None:
     """After a revert: if the promotion's release was already written, the one before it is live again, and the build
     that readers have seen is in quarantine."""
-    told = releases(ctx, target.name)
-    if not told or told[-1].promotion != promotion.id or told[-1].kind == "rollback":
-        return
-    drafts = [Draft("build.quarantined", {"build": promotion.build, "reason": reason})]
-    if len(told) > 1:
-        back = told[-2]
-        drafts.insert(0, Draft("release.changed", {
-            "build": back.build, "config": back.config, "document": back.document, "overrides": dict(back.overrides),
-            "map": pointer.number, "base_map": told[-1].map, "promotion": promotion.id, "kind": "rollback",
-        }))  # fmt: skip
-    ctx.ledger.append(stream_of(ctx, target.name), drafts, actor=ctx.actor.name)
+    stream = stream_of(ctx, target.name)
+    while True:
+        events = ctx.ledger.read(stream)
+        told = [release_of(e) for e in events if e.type == "release.changed"]
+        if not told or told[-1].promotion != promotion.id or told[-1].kind == "rollback":
+            return
+        drafts = [Draft("build.quarantined", {"build": promotion.build, "reason": reason})]
+        if len(told) > 1:
+            back = told[-2]
+            drafts.insert(0, Draft("release.changed", {
+                "build": back.build, "config": back.config, "document": back.document,
+                "overrides": dict(back.overrides), "map": pointer.number, "base_map": told[-1].map,
+                "promotion": promotion.id, "kind": "rollback",
+            }))  # fmt: skip
+        if append_after(ctx, stream, events, drafts):
+            return
+
+
+def append_after(ctx: Context, stream: str, events: Sequence[Event], drafts: Sequence[Draft]) -> bool:
+    """Write what was decided on these events of a stream; False, and nothing written, when it has grown since."""
+    try:
+        ctx.ledger.append(stream, drafts, actor=ctx.actor.name, expect=events[-1].version if events else 0)
+    except GroundMoved:
+        return False
+    return True
 
 
 def lock(ctx: Context, target: Environment, promotion: Promotion, reason: str) -> None:

@@ -12,17 +12,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lanewise.domain.environment import Environment
-from lanewise.domain.event import Draft
+from lanewise.domain.event import Draft, Event
 from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.publication import Pointer
-from lanewise.errors import Refused
-from lanewise.promotion.states import holds_lock
+from lanewise.errors import GroundMoved, Refused
+from lanewise.promotion.states import abort_to
 from lanewise.publication.maps import gap
 from lanewise.service.context import Context
 from lanewise.service.lease import held
 from lanewise.service.live import run_live
-from lanewise.service.promotions import Journal, open_promotions
-from lanewise.service.releases import Release, as_released, quarantined, releases, stream_of, withdraw_release
+from lanewise.service.promotions import Journal, under_way
+from lanewise.service.releases import (
+    Release,
+    append_after,
+    as_released,
+    quarantined,
+    releases,
+    stream_of,
+    withdraw_release,
+)
 from lanewise.service.verify import checkpoint
 
 
@@ -65,17 +73,18 @@ def roll_back(
     with held(ctx, f"{ctx.project.name}/{environment}", timedelta(0), take_over=True) as hold:
         fence = hold.lease.fence
         warehouse.raise_fence(fence)
-        running = next((p for p in open_promotions(ctx, environment) if holds_lock(p)), None)
-        if running is not None and running.base_map >= 0 and build is None:
-            return _end_running(ctx, lane, running, fence, started)
+        running = _take_over(ctx, environment, f"rolled back by {ctx.actor.name}")
+        if running is not None:
+            ended = _end_running(ctx, lane, running, fence, started)
+            if build is None or ctx.builds.resolve(build) == ended.back:
+                return ended
         before = warehouse.pointer()
         way = _way_back(ctx, environment, build)
-        _say_before(ctx, environment, way, before, fence)
+        intended = _intend(ctx, environment, before, build=way.release.build, config=way.release.config, map=way.map,
+                           fence=fence, promotion="")  # fmt: skip
         number = warehouse.revert(way.map, base=before.number, fence=fence)
         seconds = time.monotonic() - started
-        _say_after(ctx, environment, way, before, number, reason)
-        if running is not None:
-            _close(ctx, running, f"rolled back to {way.release.build[7:15]}")
+        _say_after(ctx, intended, way.release, number, reason)
     checkpoint(ctx)
     missing = gap(warehouse.map_at(before.number), warehouse.live())
     return RolledBack(environment, before.build, way.release.build, number, seconds, missing)
@@ -85,8 +94,8 @@ def finish_rollback(ctx: Context, environment: str) -> bool:
     """Write down a rollback whose pointer was moved just before its process died. True when there was one."""
     told = ctx.ledger.read(stream_of(ctx, environment))
     intended = next((e for e in reversed(told) if e.type in {"rollback.intended", "release.changed"}), None)
-    if intended is None or intended.type != "rollback.intended":
-        return False
+    if intended is None or intended.type != "rollback.intended" or intended.data.get("promotion"):
+        return False  # what ends a promotion is finished with it: it stands in REVERTING
     data = intended.data
     release = next(
         r for r in reversed(releases(ctx, environment)) if (r.build, r.config) == (data["build"], data["config"])
@@ -97,9 +106,7 @@ def finish_rollback(ctx: Context, environment: str) -> bool:
     pointer = ctx.warehouse(lane).pointer()
     if pointer.number <= data["base_map"] or (pointer.build, pointer.config) != (data["build"], data["config"]):
         return False
-    before = Pointer(data["base_map"], data["fence"], data["left"], data["left_config"])
-    _say_after(ctx, environment, _Way(release, data["map"]), before, pointer.number, "finished after an interruption")
-    return True
+    return _say_after(ctx, intended, release, pointer.number, "finished after an interruption")
 
 
 def _way_back(ctx: Context, environment: str, build: str | None) -> _Way:
@@ -123,51 +130,65 @@ def _way_back(ctx: Context, environment: str, build: str | None) -> _Way:
     )
 
 
-def _say_before(ctx: Context, environment: str, way: _Way, before: Pointer, fence: int) -> None:
-    ctx.ledger.append(stream_of(ctx, environment), [Draft("rollback.intended", {
-        "build": way.release.build, "config": way.release.config, "map": way.map, "base_map": before.number,
-        "left": before.build, "left_config": before.config, "fence": fence,
+def _take_over(ctx: Context, environment: str, reason: str) -> Promotion | None:
+    """The promotion under way, if there is one, now ours: whoever was carrying it on can't write to it any more.
+
+    What a crash leaves from here on is finished like any other interrupted promotion: it is taken back.
+    """
+    while (running := under_way(ctx, environment)) is not None:
+        if running.state is State.REVERTING:
+            return running
+        try:
+            return Journal(ctx, running).move(abort_to(running), reason)
+        except GroundMoved:  # its process was quicker once more; the warehouse refuses it from now on
+            continue
+    return None
+
+
+def _intend(ctx: Context, environment: str, before: Pointer, **to: object) -> Event:
+    """Say where the pointer is about to go."""
+    (intended,) = ctx.ledger.append(stream_of(ctx, environment), [Draft("rollback.intended", {
+        "base_map": before.number, "left": before.build, "left_config": before.config, **to,
     })], actor=ctx.actor.name)  # fmt: skip
+    return intended
 
 
-def _say_after(ctx: Context, environment: str, way: _Way, before: Pointer, number: int, reason: str) -> None:
-    """The release, the quarantine of the build that left, and the pause: all in one append."""
-    why = reason or f"rolled back from {before.build[7:15]}"
+def _say_after(ctx: Context, intended: Event, release: Release, number: int, reason: str) -> bool:
+    """The release, the quarantine of the build that left, and the pause: all in one append. False when it was told
+    already, by whoever finds an interrupted rollback."""
+    left, base_map = intended.data["left"], intended.data["base_map"]
+    why = reason or f"rolled back from {left[7:15]}"
     drafts = [Draft("release.changed", {
-        "build": way.release.build, "config": way.release.config, "document": way.release.document,
-        "overrides": dict(way.release.overrides), "map": number, "base_map": before.number,
+        "build": release.build, "config": release.config, "document": release.document,
+        "overrides": dict(release.overrides), "map": number, "base_map": base_map,
         "kind": "rollback", "promotion": "",
     })]  # fmt: skip
-    if before.build != way.release.build:
-        drafts.append(Draft("build.quarantined", {"build": before.build, "reason": why}))
+    if left != release.build:
+        drafts.append(Draft("build.quarantined", {"build": left, "reason": why}))
     drafts.append(Draft("environment.paused", {"reason": f"rollback: {why}"}))
-    ctx.ledger.append(stream_of(ctx, environment), drafts, actor=ctx.actor.name)
+    while True:
+        events = ctx.ledger.read(intended.stream)
+        if any(e.type == "release.changed" for e in events[intended.version :]):
+            return False
+        if append_after(ctx, intended.stream, events, drafts):
+            return True
 
 
 def _end_running(ctx: Context, lane: Environment, running: Promotion, fence: int, started: float) -> RolledBack:
-    """A promotion is under way: rolling back means going back to the map it began on."""
+    """A promotion was under way: rolling back means going back to the map it began on."""
     warehouse = ctx.warehouse(lane)
     before = warehouse.pointer()
-    base = warehouse.map_at(running.base_map)
-    number = before.number
-    if before.number != running.base_map:
-        number = warehouse.revert(running.base_map, base=before.number, fence=fence)
+    number = to = running.base_map if running.base_map >= 0 else before.number
+    base = warehouse.map_at(to)
+    _intend(ctx, lane.name, before, build=base.build, config=base.config, map=to, fence=fence, promotion=running.id)
+    if before.number != to:
+        number = warehouse.revert(to, base=before.number, fence=fence)
     seconds = time.monotonic() - started
-    why = f"rolled back by {ctx.actor.name}"
-    withdraw_release(ctx, lane, running, warehouse.pointer(), why)
-    _close(ctx, running, why)
+    withdraw_release(ctx, lane, running, warehouse.pointer(), running.reason)
+    if running.state is State.REVERTING:
+        Journal(ctx, running).move(State.REVERTED, running.reason)
     missing = gap(warehouse.map_at(before.number), base)
     return RolledBack(running.environment, running.build, base.build, number, seconds, missing, running.id)
-
-
-def _close(ctx: Context, running: Promotion, reason: str) -> None:
-    journal = Journal(ctx, running)
-    if running.state is State.ACQUIRING:
-        journal.move(State.ABORTED, reason)
-        return
-    if running.state is not State.REVERTING:
-        journal.move(State.REVERTING, reason)
-    journal.move(State.REVERTED, reason)
 
 
 def rerun_missing(ctx: Context, environment: str, missing: Mapping[str, tuple[str, ...]]) -> None:

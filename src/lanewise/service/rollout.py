@@ -70,6 +70,9 @@ class Rollout:
         with held(self.ctx, f"{self.plan_scope}", self.wait) as hold:
             self._hold, self.fence = hold, hold.lease.fence
             self.warehouse.raise_fence(self.fence)
+            self.journal.refresh()  # while the lease was waited for, its holder may have carried this on, or ended it
+            if self.state is State.READY:
+                self.journal.move(State.ACQUIRING, "taking the lane")
             while (before := self.state) in HOLDS_LEASE:
                 self._step()
                 if self.state is before:
