@@ -37,7 +37,9 @@ def _first_days(archive: pathlib.Path, last_day: str, into: pathlib.Path) -> Non
     with duckdb.connect() as db:
         db.execute(
             "copy (select * from read_csv(?, all_varchar = true)"
-            " where make_date(year::int, month::int, day::int) <= cast(? as date)) to '" + str(part).replace("'", "''") + "'",
+            " where make_date(year::int, month::int, day::int) <= cast(? as date)) to '"
+            + str(part).replace("'", "''")
+            + "'",
             [str(everything), last_day],
         )
     everything.unlink()

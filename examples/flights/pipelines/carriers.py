@@ -3,7 +3,7 @@
 
 def write(run) -> None:
     run.sql(f"""
-        insert into {run.output('carrier_daily')}
+        insert into {run.output("carrier_daily")}
         select
             f.flight_date, f.carrier, any_value(l.name) as carrier_name,
             count(*) as flights,
@@ -11,7 +11,7 @@ def write(run) -> None:
             count(*) filter (f.late) as late,
             sum(f.seats) as seats,
             cast(avg(f.departure_delay) as decimal(9, 2)) as mean_departure_delay
-        from {run.output('flights_daily')} f
-        left join {run.input('raw.airlines')} l on l.carrier = f.carrier
+        from {run.output("flights_daily")} f
+        left join {run.input("raw.airlines")} l on l.carrier = f.carrier
         group by f.flight_date, f.carrier
     """)

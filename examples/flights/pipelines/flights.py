@@ -1,7 +1,6 @@
 """Flights out of New York, a partition a day. The same code in every environment: only the signs differ."""
 
 import lanewise
-
 from pipelines import carriers
 
 
@@ -10,7 +9,7 @@ def main() -> None:
     with lane.run() as run:
         # The raw files write a missing value as NA. A flight whose aircraft has no plane record is still a flight.
         run.sql(f"""
-            insert into {run.output('flights_daily')}
+            insert into {run.output("flights_daily")}
             select
                 make_date(f.year, f.month, f.day) as flight_date,
                 f.carrier, f.flight, f.origin, f.dest,
@@ -23,10 +22,10 @@ def main() -> None:
                 f.distance as distance_miles,
                 try_cast(w.wind_speed as decimal(9, 2)) as wind_speed,
                 try_cast(f.dep_delay as integer) > {lane.settings.late_after_minutes} as late
-            from {run.input('raw.flights')} f
-            left join {run.input('raw.planes')} p on p.tailnum = f.tailnum
-            left join {run.input('raw.airports')} a on a.faa = f.dest
-            left join {run.input('raw.weather')} w on w.origin = f.origin and w.time_hour = f.time_hour
+            from {run.input("raw.flights")} f
+            left join {run.input("raw.planes")} p on p.tailnum = f.tailnum
+            left join {run.input("raw.airports")} a on a.faa = f.dest
+            left join {run.input("raw.weather")} w on w.origin = f.origin and w.time_hour = f.time_hour
             where make_date(f.year, f.month, f.day) in {run.partitions}
         """)
         carriers.write(run)

@@ -164,14 +164,14 @@ def _faulty_build(show: Show) -> None:
     show.chapter("A subtle fault", "v3 reads tidier: an inner join. It drops every flight whose aircraft has no plane "
                  "record. Its tests pass, and so do stage's checks.")  # fmt: skip
     before = show.read("prod", _ALL_ROWS)
-    show.edit("pipelines/flights.py", "left join {run.input('raw.planes')}", "join {run.input('raw.planes')}")
+    show.edit("pipelines/flights.py", 'left join {run.input("raw.planes")}', 'join {run.input("raw.planes")}')
     show.commit("Tidy up the joins")
     show.to_stage()
     show.lane("approve", show.waiting(), actor="ben")
     show.say("The canary compares it with what is live, day by day and key by key:")
     show.lane("promote", show.build, "--to", "prod", code=1)
     show.claim("prod's readers were never touched", holds=show.read("prod", _ALL_ROWS) == before)
-    show.edit("pipelines/flights.py", "join {run.input('raw.planes')}", "left join {run.input('raw.planes')}")
+    show.edit("pipelines/flights.py", 'join {run.input("raw.planes")}', 'left join {run.input("raw.planes")}')
 
 
 def _unwanted_build(show: Show) -> None:
