@@ -76,6 +76,7 @@ def maps(harness: EmbeddedHarness, live: PartitionMap) -> list[PartitionMap]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_readers_see_old_or_new_and_never_a_mix_during_500_publications(tmp_path):
     harness = EmbeddedHarness(tmp_path)
     published(harness, request([ORDERS, TOTALS], DAYS), rows(0, DAYS))
