@@ -34,6 +34,11 @@ def load(ctx: Context, promotion: str) -> Promotion:
     return fold(events)
 
 
+def requested(ctx: Context, promotion: Promotion) -> Mapping[str, Any]:
+    """What was asked for: among it the pinned config's ``document`` and the ``overrides`` that were in force."""
+    return ctx.ledger.read(stream_of(promotion.project, promotion.id))[0].data
+
+
 def open_promotions(ctx: Context, environment: str) -> tuple[Promotion, ...]:
     """The unfinished promotions into an environment, oldest first."""
     prefix = f"promotion/{ctx.project.name}/{environment}/"
@@ -89,7 +94,7 @@ class Journal:
         drafts = [Draft("promotion.moved", plain(facts))]
         if state in FINAL:
             drafts.append(Draft(FINISHED, {"state": state.value, "reason": reason}))
-        self.ctx.progress.say(f"{self.promotion.id}  {state.value}  {reason}")
+        self.ctx.progress.moved(self.promotion.id, state, reason)
         return self.write_all(drafts)
 
     def events(self) -> tuple[Event, ...]:

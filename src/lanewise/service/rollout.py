@@ -167,7 +167,7 @@ class Rollout:
         )  # fmt: skip
         verdict = Verdict(CANARY, Moment.CANDIDATE, judgement.result, judgement.reason, details=tuple(judgement.rows))
         self.journal.write("gate.judged", verdict=verdict, evidence=None)
-        self.ctx.progress.say(f"canary  {judgement.result.value}  {judgement.reason}")
+        self.ctx.progress.judged(verdict)
         return verdict
 
     def _expose(self, step: int, computed: Computed) -> None:
@@ -195,7 +195,7 @@ class Rollout:
                 self._publish(partial(self._complete, computed=computed, seen=seen), len(self.plan.steps))
             except _Behind:
                 continue
-            record_release(self.ctx, self.target, self.journal.promotion, self.warehouse.pointer(), self.config.digest)
+            record_release(self.ctx, self.target, self.journal.promotion, self.warehouse.pointer())
             write_lane(self.ctx, self.target, self.candidate.project, self.candidate.digest)
             self.journal.move(State.VERIFYING, "released; looking once more")
             return
