@@ -23,6 +23,7 @@ from lanewise.errors import NotFound, OutsideBroke, Refused
 app = typer.Typer(rich_markup_mode=None)
 
 _ALL_ROWS = "select count(*), sum(hash(t)) from flights_daily t"
+_DECLARED = "    changes:\n      - {what: values, columns: [late], reason: lateness is counted on arrival}\n"
 
 
 @app.command()
@@ -181,10 +182,8 @@ def _unwanted_build(show: Show) -> None:
     show.edit(
         "pipelines/flights.py", "try_cast(f.dep_delay as integer) > {lane", "try_cast(f.arr_delay as integer) > {lane"
     )
-    show.edit("lanewise.yaml", "    settings: [late_after_minutes]\n", "    settings: [late_after_minutes]\n    changes:\n"
-              "      - {what: values, columns: [late], reason: lateness is counted on arrival}\n")  # fmt: skip
-    show.edit("lanewise.yaml", "    upstream: [flights_daily]\n", "    upstream: [flights_daily]\n    changes:\n"
-              "      - {what: values, columns: [late], reason: lateness is counted on arrival}\n")  # fmt: skip
+    for last_line in ("    settings: [late_after_minutes]\n", "    upstream: [flights_daily]\n"):
+        show.edit("lanewise.yaml", last_line, last_line + _DECLARED)
     show.commit("Count lateness on arrival")
     show.to_stage()
     show.lane("approve", show.waiting(), actor="ben")
