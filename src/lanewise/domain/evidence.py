@@ -59,7 +59,8 @@ class Verdict:
 @dataclass(frozen=True)
 class CheckResult:
     """One data check evaluated over some slices. ``rows`` is what it looked at, ``bad`` how many rows broke it;
-    ``facts`` carries what a row count needs (``live_rows``) and, for people, up to five example keys."""
+    ``facts`` carries what a row count needs (``live_rows`` of the same partitions, and ``paired_rows``, those of the
+    looked-at rows whose partition is live) and, for people, up to five example keys."""
 
     table: str
     check: str

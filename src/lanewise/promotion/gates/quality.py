@@ -131,11 +131,12 @@ def _row_count(check: Check | None, found: CheckResult) -> str:
     if most is not None and rows > most:
         return f"{rows:,} rows, more than {most:,}"
     live = int(found.facts.get("live_rows") or 0)
+    now = int(found.facts.get("paired_rows", rows))  # of partitions that are live too: new days hide no drop
     drop, rise = _number(limits, "max_drop"), _number(limits, "max_rise")
-    if live and drop is not None and live - rows > drop * live:
-        return f"{rows:,} rows, {live - rows:,} fewer than the {live:,} live; at most {_percent(drop)} may go"
-    if live and rise is not None and rows - live > rise * live:
-        return f"{rows:,} rows, {rows - live:,} more than the {live:,} live; at most {_percent(rise)} may come"
+    if live and drop is not None and live - now > drop * live:
+        return f"{now:,} rows, {live - now:,} fewer than the {live:,} live; at most {_percent(drop)} may go"
+    if live and rise is not None and now - live > rise * live:
+        return f"{now:,} rows, {now - live:,} more than the {live:,} live; at most {_percent(rise)} may come"
     return ""
 
 

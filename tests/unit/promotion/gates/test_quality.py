@@ -95,6 +95,11 @@ def test_with_nothing_live_only_the_absolute_limits_bind():
     assert one(Check("n", "row_count", {"max": 2}), 3).result is Result.FAIL
 
 
+def test_rows_of_new_days_hide_no_drop_in_the_old_ones():
+    assert one(drop("0.05"), 100, live_rows=100, paired_rows=90).result is Result.FAIL
+    assert one(drop("0.05"), 100, live_rows=90, paired_rows=90).result is Result.PASS
+
+
 def test_a_broken_result_of_an_unknown_table_is_broken_all_the_same():
     (verdict,) = judge_checks({}, [CheckResult("ghost", "c", "sql", 5, 1)])
     assert verdict.result is Result.FAIL
