@@ -5,8 +5,9 @@ stream                                  event types
 ======================================  ===============================================================================
 ``config/PROJECT``                      ``config.proposed`` ``config.approved`` ``config.applied``
 ``build/PROJECT``                       ``build.recorded`` ``build.tagged``
-``environment/PROJECT/ENV``             ``release.changed`` ``environment.paused`` ``environment.resumed``
-                                        ``environment.locked`` ``build.quarantined`` ``quarantine.lifted``
+``environment/PROJECT/ENV``             ``release.changed`` ``release.withdrawn`` ``rollback.intended``
+                                        ``environment.paused`` ``environment.resumed`` ``environment.locked``
+                                        ``build.quarantined`` ``quarantine.lifted``
 ``promotion/PROJECT/ENV/N``             ``promotion.requested`` ``promotion.planned`` ``promotion.moved``
 (its id is ``ENV-N``)                   ``gate.judged`` ``approval.given`` ``glass.broken``
                                         ``step.intended`` ``step.done`` ``step.observed`` ``promotion.finished``

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lanewise.domain.promotion import Promotion, State
-from lanewise.errors import Refused
-from lanewise.promotion.approvals import Missing, approved, bound_to, may_approve
+from lanewise.errors import ApprovalRefused, Refused
+from lanewise.promotion.approvals import Missing, approved, bound_to, expired, may_approve
 from lanewise.promotion.states import FINAL, abort_to, holds_lock
 from lanewise.service import promotions
 from lanewise.service.configure import in_force
@@ -33,6 +33,9 @@ def approve(ctx: Context, promotion_id: str, reason: str = "") -> Approved:
             f"{promotion.id} is {promotion.state.value} and awaits no approval", hint=f"`lane why {promotion.id}`"
         )
     rule = recorded_plan(ctx, promotion).approvals
+    if expired(promotion, rule, ctx.ledger.now()):
+        again = f"lane promote {promotion.build[7:15]} --to {promotion.environment}"
+        raise ApprovalRefused(f"{promotion.id} was not approved in time and has expired", hint=f"ask again: {again}")
     may_approve(
         ctx.actor.name, ctx.actor.emails, promotion=promotion, rule=rule, people=in_force(ctx).people,
         authors=authors_of(ctx, promotion),

@@ -15,7 +15,7 @@ from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Moment, Result, Verdict
 from lanewise.domain.plan import Plan
 from lanewise.domain.promotion import Promotion, State
-from lanewise.errors import GroundMoved, Quarantined, Refused
+from lanewise.errors import GroundMoved, LaneError, Quarantined, Refused
 from lanewise.promotion.approvals import Missing, approved, bound_to, expired
 from lanewise.promotion.breakglass import FREEZE, Waiver, skippable, skips
 from lanewise.promotion.freeze import open_window
@@ -69,7 +69,8 @@ def finish_interrupted(ctx: Context, environment: str, wait: timedelta = timedel
     stuck = promotions.under_way(ctx, environment)
     if stuck is None or stuck.state is State.HELD:
         return None
-    ctx.progress.say(f"{stuck.id} was interrupted in {stuck.state.value}: finishing it first")
+    if stuck.state is not State.FROZEN:
+        ctx.progress.say(f"{stuck.id} was interrupted in {stuck.state.value}: finishing it first")
     return drive(ctx, stuck.id, wait=wait)
 
 
@@ -95,12 +96,13 @@ def _supersede(ctx: Context, older: Promotion, newcomer: Promotion) -> None:
             return
 
 
-def _break_glass(ctx: Context, promotion: Promotion, target: Environment, asked: Asked) -> None:
+def _broken_glass(ctx: Context, target: Environment, asked: Asked) -> dict[str, object]:
+    """What a break-glass writes down; refused before anything is asked for."""
     waiver = asked.waiver or Waiver(ctx.actor.name, "")
     gates = tuple(spec.name for spec in target.rules.gates)
     skipped = skippable(gates, asked.skip, waiver=waiver, now=ctx.ledger.now())
-    Journal(ctx, promotion).write("glass.broken", gates=skipped, reason=waiver.reason, second=waiver.second,
-                                  expires=waiver.expires.isoformat() if waiver.expires else "")  # fmt: skip
+    return {"gates": skipped, "reason": waiver.reason, "second": waiver.second,
+            "expires": waiver.expires.isoformat() if waiver.expires else ""}  # fmt: skip
 
 
 def drive(ctx: Context, promotion_id: str, *, saved: Plan | None = None, wait: timedelta = timedelta(0)) -> Promotion:
@@ -119,13 +121,14 @@ def _open_next(ctx: Context, done: Drive) -> None:
     following = done.config.after(done.target.name)
     if following is None or not done.target.rules.opens_next or not following.rules.approvals.count:
         return
+    what = f"no promotion into {following.name} was opened"
     try:
         opened = _pick_up_or_request(ctx, done.candidate, following, Asked(opened_by=done.journal.promotion.id))
-    except Refused as refusal:  # paused, quarantined or busy: automatic promotion waits for a person
-        ctx.progress.say(f"no promotion into {following.name} was opened: {refusal.message}")
-        return
-    ctx.progress.say(f"{opened.id} is open: {short(opened.build)} → {following.name}")
-    Drive.of(ctx, opened, None, timedelta(0)).go()
+        ctx.progress.say(f"{opened.id} is open: {short(opened.build)} → {following.name}")
+        what = f"{opened.id} can't go on yet"
+        Drive.of(ctx, opened, None, timedelta(0)).go()
+    except LaneError as trouble:  # paused, quarantined, busy or broken: it waits for a person, and this is a success
+        ctx.progress.say(f"{what}: {trouble.message}")
 
 
 def _live_already(ctx: Context, candidate: Candidate, target: Environment) -> Promotion | None:
@@ -139,32 +142,37 @@ def _live_already(ctx: Context, candidate: Candidate, target: Environment) -> Pr
 
 def _pick_up_or_request(ctx: Context, candidate: Candidate, target: Environment, asked: Asked) -> Promotion:
     held = promotions.under_way(ctx, target.name)
-    if held is not None:
+    if held is not None and (held.build, held.config) != (candidate.digest, target.digest):
         raise Refused(f"{held.id} is {held.state.value} in {target.name}: {held.reason}",
                       hint=f"`lane why {held.id}` says what it waits for")  # fmt: skip
+    broken = _broken_glass(ctx, target, asked) if asked.skip else None
     for standing in promotions.open_promotions(ctx, target.name):
         if (standing.build, standing.config) == (candidate.digest, target.digest):
             break
     else:
         _check_admitted(ctx, candidate, target)
         standing = request(ctx, candidate, target, asked)
-    if asked.skip:
-        _break_glass(ctx, standing, target, asked)
+    if broken is not None:
+        Journal(ctx, standing).write("glass.broken", **broken)
     return promotions.load(ctx, standing.id)
 
 
 def _check_admitted(ctx: Context, candidate: Candidate, target: Environment) -> None:
-    events = ctx.ledger.read(stream_of(ctx, target.name))
-    if candidate.digest in quarantined(events):
-        raise Quarantined(f"build {candidate.build.short} was rolled back out of {target.name} and is in quarantine",
-                          hint=f"`lane resume {target.name} --build {candidate.build.short}` lifts it")  # fmt: skip
-    reason = paused(events)
-    if reason is not None:
-        raise Refused(f"{target.name} is paused: {reason}", hint=f"`lane resume {target.name}` lets promotions go on")
     name, before = candidate.build.short, in_force(ctx).before(target.name)
+    for lane in (target, before):
+        if lane is not None and candidate.digest in quarantined(ctx.ledger.read(stream_of(ctx, lane.name))):
+            raise Quarantined(f"build {name} was rolled back out of {lane.name} and is in quarantine",
+                              hint=f"`lane resume {lane.name} --build {name}` lifts it")  # fmt: skip
+    _check_open(ctx, target)
     if before is not None and candidate.digest not in {r.build for r in releases(ctx, before.name)}:
         raise Refused(f"build {name} has not been live in {before.name}, which comes before {target.name}",
                       hint=f"`lane promote {name} --to {before.name}` first")  # fmt: skip
+
+
+def _check_open(ctx: Context, target: Environment) -> None:
+    reason = paused(ctx.ledger.read(stream_of(ctx, target.name)))
+    if reason is not None:
+        raise Refused(f"{target.name} is paused: {reason}", hint=f"`lane resume {target.name}` lets promotions go on")
 
 
 @dataclass
@@ -230,7 +238,7 @@ class Drive:
         if failed:
             self.journal.move(State.REJECTED, _names(failed))
         elif open_ones:
-            self._wait_in(State.GATING, _names(open_ones))
+            return  # they look again when it is carried on
         elif self._plan_seen().approvals.count:
             self.journal.move(State.AWAITING_APPROVAL, "every gate passed; a person has to approve")
         else:
@@ -238,15 +246,14 @@ class Drive:
 
     def _await_approval(self) -> None:
         plan, promotion, now = self._plan_seen(), self.journal.promotion, self.ctx.ledger.now()
-        if expired(promotion, plan.approvals, now):
-            self.journal.move(State.EXPIRED, "nobody approved it in time")
-            return
         missing = approved(promotion, plan.approvals, bound_to(promotion))
-        if isinstance(missing, Missing):
-            return
-        self.journal.move(State.READY, "approved")
+        if not isinstance(missing, Missing):
+            self.journal.move(State.READY, "approved")
+        elif expired(promotion, plan.approvals, now):
+            self.journal.move(State.EXPIRED, "nobody approved it in time")
 
     def _leave(self) -> None:
+        _check_open(self.ctx, self.target)
         freeze = open_window(self.target.rules.freeze, self.ctx.ledger.now())
         if freeze is not None and not skips(self.journal.promotion, FREEZE, self.ctx.ledger.now()):
             self.journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {freeze.until.isoformat()}",
@@ -255,7 +262,8 @@ class Drive:
         self._rollout().go()  # ACQUIRING with the lease in hand: who does not get it stays READY, and gives way
 
     def _thaw(self) -> None:
-        if open_window(self.target.rules.freeze, self.ctx.ledger.now()) is None:
+        now = self.ctx.ledger.now()
+        if open_window(self.target.rules.freeze, now) is None or skips(self.journal.promotion, FREEZE, now):
             under_way = State.CANARY if computes(self._plan_seen()) else State.CUTOVER
             after = under_way if holds_lock(self.journal.promotion) else State.READY
             self.journal.move(after, "the freeze is over")
@@ -285,9 +293,6 @@ class Drive:
     def _eyes(self) -> Eyes:
         return Eyes(self.ctx, self.candidate, self._plan_seen(), self.target, self.config.before(self.target.name),
                     self.ctx.warehouse(self.target), Moment.BEFORE)  # fmt: skip
-
-    def _wait_in(self, state: State, reason: str) -> None:
-        self.ctx.progress.say(f"{self.journal.promotion.id}  {state.value}  waits: {reason}")
 
 
 def _names(verdicts: list[Verdict]) -> str:

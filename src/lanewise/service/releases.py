@@ -37,8 +37,19 @@ def stream_of(ctx: Context, environment: str) -> str:
 
 
 def releases(ctx: Context, environment: str) -> tuple[Release, ...]:
-    """Every release of an environment, oldest first."""
-    return tuple(release_of(e) for e in ctx.ledger.read(stream_of(ctx, environment)) if e.type == "release.changed")
+    """Every release of an environment, oldest first, but for a first one that was withdrawn: nothing is live then."""
+    return told_releases(ctx.ledger.read(stream_of(ctx, environment)))
+
+
+def told_releases(events: Sequence[Event]) -> tuple[Release, ...]:
+    """The releases that an environment's stream tells of."""
+    found: list[Release] = []
+    for event in events:
+        if event.type == "release.changed":
+            found.append(release_of(event))
+        elif event.type == "release.withdrawn":
+            found.clear()
+    return tuple(found)
 
 
 def release_of(event: Event) -> Release:
@@ -78,8 +89,10 @@ def as_released(ctx: Context, environment: str) -> Environment | None:
 
     Config pinned since then is not in force before a promotion takes it there.
     """
-    newest = ctx.ledger.last(stream_of(ctx, environment), "release.changed")
-    return None if newest is None else environment_of(ctx, environment, release_of(newest))
+    newest = ctx.ledger.last(stream_of(ctx, environment), "release.changed", "release.withdrawn")
+    if newest is None or newest.type == "release.withdrawn":
+        return None
+    return environment_of(ctx, environment, release_of(newest))
 
 
 def environment_of(ctx: Context, environment: str, release: Release) -> Environment:
@@ -122,12 +135,12 @@ def record_release(ctx: Context, target: Environment, promotion: Promotion, poin
 
 
 def withdraw_release(ctx: Context, target: Environment, promotion: Promotion, pointer: Pointer, reason: str) -> None:
-    """After a revert: if the promotion's release was already written, the one before it is live again, and the build
-    that readers have seen is in quarantine."""
+    """After a revert: if the promotion's release was already written, the one before it is live again (or nothing is,
+    after a first release), and the build that readers have seen is in quarantine."""
     stream = stream_of(ctx, target.name)
     while True:
         events = ctx.ledger.read(stream)
-        told = [release_of(e) for e in events if e.type == "release.changed"]
+        told = told_releases(events)
         if not told or told[-1].promotion != promotion.id or told[-1].kind == "rollback":
             return
         drafts = [Draft("build.quarantined", {"build": promotion.build, "reason": reason})]
@@ -138,6 +151,8 @@ def withdraw_release(ctx: Context, target: Environment, promotion: Promotion, po
                 "overrides": dict(back.overrides), "map": pointer.number, "base_map": told[-1].map,
                 "promotion": promotion.id, "kind": "rollback",
             }))  # fmt: skip
+        else:
+            drafts.append(Draft("release.withdrawn", {"promotion": promotion.id, "map": pointer.number}))
         if append_after(ctx, stream, events, drafts):
             return
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from lanewise.domain.environment import Environment
 from lanewise.domain.event import Draft, Event
 from lanewise.domain.promotion import Promotion, State
-from lanewise.domain.publication import Pointer
+from lanewise.domain.publication import PartitionMap, Pointer
 from lanewise.errors import GroundMoved, Refused
 from lanewise.promotion.states import abort_to
 from lanewise.publication.maps import gap
@@ -66,9 +66,7 @@ def roll_back(
         raise Refused(f"nothing has been released in {environment}", hint=f"`lane promote --to {environment}`")
     warehouse = ctx.warehouse(lane)
     if dry_run:
-        way, live = _way_back(ctx, environment, build), warehouse.live()
-        missing = gap(live, warehouse.map_at(way.map))
-        return RolledBack(environment, live.build, way.release.build, way.map, 0.0, missing)
+        return _look_ahead(ctx, lane, build)
     finish_rollback(ctx, environment)
     with held(ctx, f"{ctx.project.name}/{environment}", timedelta(0), take_over=True) as hold:
         fence = hold.lease.fence
@@ -86,8 +84,26 @@ def roll_back(
         seconds = time.monotonic() - started
         _say_after(ctx, intended, way.release, number, reason)
     checkpoint(ctx)
-    missing = gap(warehouse.map_at(before.number), warehouse.live())
+    missing = _missing(warehouse.map_at(before.number), warehouse.live())
     return RolledBack(environment, before.build, way.release.build, number, seconds, missing)
+
+
+def _look_ahead(ctx: Context, lane: Environment, build: str | None) -> RolledBack:
+    """Where it would go back to, as the lane stands now."""
+    warehouse, running = ctx.warehouse(lane), under_way(ctx, lane.name)
+    live = warehouse.live()
+    if running is not None and running.base_map >= 0:
+        base = warehouse.map_at(running.base_map)
+        if build is None or ctx.builds.resolve(build) == base.build:
+            return RolledBack(lane.name, running.build, base.build, base.number, 0.0, _missing(live, base), running.id)
+    way = _way_back(ctx, lane.name, build)
+    missing = _missing(live, warehouse.map_at(way.map))
+    return RolledBack(lane.name, live.build, way.release.build, way.map, 0.0, missing)
+
+
+def _missing(before: PartitionMap, after: PartitionMap) -> dict[str, tuple[str, ...]]:
+    """What only the newer map has, of the tables that the build that is back computes."""
+    return {name: found for name, found in gap(before, after).items() if name in after.tables}
 
 
 def finish_rollback(ctx: Context, environment: str) -> bool:
@@ -187,8 +203,20 @@ def _end_running(ctx: Context, lane: Environment, running: Promotion, fence: int
     withdraw_release(ctx, lane, running, warehouse.pointer(), running.reason)
     if running.state is State.REVERTING:
         Journal(ctx, running).move(State.REVERTED, running.reason)
-    missing = gap(warehouse.map_at(before.number), base)
+    if number != before.number:
+        _keep_out(ctx, lane.name, running)
+    missing = _missing(warehouse.map_at(before.number), base)
     return RolledBack(running.environment, running.build, base.build, number, seconds, missing, running.id)
+
+
+def _keep_out(ctx: Context, environment: str, running: Promotion) -> None:
+    """Readers have seen something of a build that a person took back: as after any rollback, it stays out, and so does
+    every other one until a person has looked."""
+    stream = stream_of(ctx, environment)
+    drafts = [Draft("environment.paused", {"reason": f"rollback: {running.reason}"})]
+    if running.build not in quarantined(ctx.ledger.read(stream)):
+        drafts.insert(0, Draft("build.quarantined", {"build": running.build, "reason": running.reason}))
+    ctx.ledger.append(stream, drafts, actor=ctx.actor.name)
 
 
 def rerun_missing(ctx: Context, environment: str, missing: Mapping[str, tuple[str, ...]]) -> None:

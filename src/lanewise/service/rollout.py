@@ -151,7 +151,7 @@ class Rollout:
             self.journal.move(State.HELD, "; ".join(f"{v.gate}: {v.reason}" for v in doubtful))
         elif self._frozen():
             return
-        elif step + 1 == len(plan.steps):
+        elif not any(later.partitions for later in plan.steps[step + 1 :]):
             self.journal.move(State.CUTOVER, "judged and found good")
         else:
             self._expose(step, computed)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lanewise.service.context import Context
 from lanewise.service.promotions import open_promotions
-from lanewise.service.releases import Release, paused, quarantined, release_of, stream_of
+from lanewise.service.releases import Release, paused, quarantined, stream_of, told_releases
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def status(ctx: Context, only: str | None = None) -> Status:
 
 def _lane(ctx: Context, name: str, tags: dict[str, tuple[str, ...]]) -> LaneStatus:
     events = ctx.ledger.read(stream_of(ctx, name))
-    released = [e for e in events if e.type == "release.changed"]
-    live = release_of(released[-1]) if released else None
+    released = told_releases(events)
+    live = released[-1] if released else None
     coming = tuple(OnItsWay(p.id, p.build, p.state.value, p.reason) for p in open_promotions(ctx, name))
     return LaneStatus(name, live, coming, paused(events), quarantined(events), tags.get(live.build, ()) if live else ())
 
