@@ -48,9 +48,11 @@ class Typed:
     command: str
     shown: tuple[str, ...]
 
-    @property
-    def refused(self) -> bool:
-        return any(line.startswith("error:") for line in self.shown)
+    def may_end(self, code: int) -> bool:
+        """Whether this exit code is what the page makes a reader expect."""
+        if said := re.search(r"# exit code (\d)$", self.command):
+            return code == int(said[1])
+        return (code != 0) is any(line.startswith("error:") for line in self.shown)
 
 
 def fences(page: str) -> list[Fence]:
@@ -155,7 +157,7 @@ def _check(one: Typed, shell: Shell, where: str, said: list[str]) -> list[str]:
     lines = iter(line.strip() for line in printed.splitlines())
     missing = [s for s in one.shown if not any(pattern(s).fullmatch(line) for line in lines)][:1]
     wrong = [f"{where}: `{one.command}` does not print {line!r}, but:\n{printed}" for line in missing]
-    if (code != 0) is not one.refused:
+    if not one.may_end(code):
         wrong.append(f"{where}: `{one.command}` ended with {code}:\n{printed}")
     return wrong
 

@@ -13,15 +13,13 @@ def main():
             left join {run.input("raw.customers")} c on c.customer_id = o.customer_id
             where o.order_date in {run.partitions}
         """)
-        run.sql(
-            f"""
+        revenue = f"""
             insert into {run.output("revenue")}
             select order_date, coalesce(country, $guest), count(*), sum(amount)
             from {run.output("orders")}
             group by all
-        """,
-            {"guest": lane.settings.guest_country},
-        )
+        """
+        run.sql(revenue, {"guest": lane.settings.guest_country})
 
 
 if __name__ == "__main__":
