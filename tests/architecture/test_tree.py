@@ -36,9 +36,9 @@ def test_a_module_says_what_it_is(file: Path):
 
 
 def test_no_file_is_too_long_to_read():
-    """400 lines, and for a file of many small tests a few more."""
+    """400 lines; 600 for a file of many small tests."""
     lengths = {name(file): len(file.read_text(encoding="utf-8").splitlines()) for file in PYTHON}
-    assert {file: n for file, n in lengths.items() if n > (500 if file.startswith("tests/") else 400)} == {}
+    assert {file: n for file, n in lengths.items() if n > (600 if file.startswith("tests/") else 400)} == {}
 
 
 def test_no_module_is_a_drawer_for_everything():
