@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ class Workshop:
         def opener(point: EntryPoint) -> Callable[[], SecretStore]:
             return lambda: point.load()(root=self.root)
 
-        return SecretResolver({point.name: opener(point) for point in entry_points(group="lanewise.secrets")})
+        return SecretResolver({name: opener(point) for name, point in _points_of("lanewise.secrets").items()})
 
     @cached_property
     def runner(self) -> Orchestrator:
@@ -139,17 +139,27 @@ def lanewise_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
 def find_login(connection_type: str) -> Login | None:
     """What logs in to connections of this type, to prove a secret; None where nothing installed does."""
-    for point in entry_points(group="lanewise.logins", name=connection_type):
-        login: Login = point.load()
-        return login
-    return None
+    point = _points_of("lanewise.logins").get(connection_type)
+    return point.load() if point else None
 
 
 def _pick(group: str, name: str) -> EntryPoint:
-    points = {point.name: point for point in entry_points(group=group)}
+    points = _points_of(group)
     if name not in points:
         raise NotFound(group.removeprefix("lanewise.").removesuffix("s"), name, known=points)
     return points[name]
+
+
+@cache
+def _points() -> tuple[EntryPoint, ...]:
+    """All that is installed for Lanewise: listing it takes 9 ms, and a command picks three or four."""
+    found = entry_points()
+    ours = (group for group in found.groups if group.startswith("lanewise."))
+    return tuple(point for group in ours for point in found.select(group=group))
+
+
+def _points_of(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in _points() if point.group == group}
 
 
 def _actor(config: Config, environ: Mapping[str, str]) -> Actor:

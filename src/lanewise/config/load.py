@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def load_project(root: Path) -> Project:
     return build_project(read_file(root / PROJECT_FILE, PROJECT_FILE))
 
 
+@lru_cache(maxsize=8)  # a promotion opens the build it brings and the one it replaces several times
 def parse_project(text: str, file: str) -> Project:
     """A project file that was read elsewhere, out of a build for one; ``file`` is what errors call it."""
     return build_project(read_text(text, file))

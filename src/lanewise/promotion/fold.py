@@ -40,8 +40,12 @@ def fold(events: Iterable[Event]) -> Promotion:
     if first is None or first.type != "promotion.requested":
         raise LedgerTampered("a promotion's stream begins with promotion.requested, and this one does not",
                              hint="`lane verify` says where the ledger is broken")  # fmt: skip
-    promotion = _read(_requested, None, first)
-    for event in told:
+    return fold_on(_read(_requested, None, first), told)
+
+
+def fold_on(promotion: Promotion, events: Iterable[Event]) -> Promotion:
+    """The same promotion after the events that follow those it was folded from. Raises ``LedgerTampered``."""
+    for event in events:
         step = _FOLDS.get(event.type)
         if step is not None:
             promotion = _read(step, promotion, event)

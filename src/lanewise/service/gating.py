@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from lanewise.domain.canonical import plain
@@ -32,11 +33,16 @@ class Measured:
 
 def open_gate(spec: GateSpec) -> Gate:
     """The gate of that name, built from its arguments; ``NotFound`` with the nearest names."""
-    known = {point.name: point for point in entry_points(group="lanewise.gates")}
+    known = _installed()
     if spec.name not in known:
         raise NotFound("gate", spec.name, known=known)
     gate: Gate = known[spec.name].load()(spec.arguments)
     return gate
+
+
+@cache
+def _installed() -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="lanewise.gates")}
 
 
 def judge_gates(journal: Journal, eyes: Eyes) -> tuple[Verdict, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lanewise.domain.canonical import plain
 from lanewise.domain.event import Draft, Event
 from lanewise.domain.promotion import Promotion, State
 from lanewise.errors import GroundMoved, NotFound
-from lanewise.promotion.fold import fold
+from lanewise.promotion.fold import fold, fold_on
 from lanewise.promotion.states import FINAL, check_move, holds_lock
 from lanewise.service.context import Context
 
@@ -75,16 +75,21 @@ class Journal:
 
     ctx: Context
     promotion: Promotion
+    _told: tuple[Event, ...] = field(default=(), init=False, repr=False)  # what was read already never changes
+
+    @property
+    def _stream(self) -> str:
+        return stream_of(self.promotion.project, self.promotion.id)
 
     def write(self, type_: str, **data: Any) -> Promotion:
         """Append one event and fold it in."""
         return self.write_all([Draft(type_, plain(data))])
 
     def write_all(self, drafts: list[Draft]) -> Promotion:
-        """Append several events, all or none."""
-        stream = stream_of(self.promotion.project, self.promotion.id)
-        self.ctx.ledger.append(stream, drafts, actor=self.ctx.actor.name, expect=self.promotion.version)
-        return self.refresh()
+        """Append several events, all or none. They are the next ones of the stream, or else refused."""
+        written = self.ctx.ledger.append(self._stream, drafts, actor=self.ctx.actor.name, expect=self.promotion.version)
+        self.promotion = fold_on(self.promotion, written)
+        return self.promotion
 
     def move(self, state: State, reason: str, **data: Any) -> Promotion:
         """Go to another state; a final one also finishes the promotion."""
@@ -99,7 +104,8 @@ class Journal:
 
     def events(self) -> tuple[Event, ...]:
         """Everything that was written of it, in order."""
-        return self.ctx.ledger.read(stream_of(self.promotion.project, self.promotion.id))
+        self._told += self.ctx.ledger.read(self._stream, after=len(self._told))
+        return self._told
 
     def refresh(self) -> Promotion:
         """Read the stream again."""
