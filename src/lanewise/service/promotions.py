@@ -29,8 +29,9 @@ def load(ctx: Context, promotion: str) -> Promotion:
     """One promotion, folded from its events."""
     events = ctx.ledger.read(stream_of(ctx.project.name, promotion))
     if not events:
-        known = [p.id for env in ctx.config.environments for p in open_promotions(ctx, env)]
-        raise NotFound("promotion", promotion, known=known)
+        prefix = f"promotion/{ctx.project.name}/"
+        known = [s.removeprefix(prefix).replace("/", "-") for s in ctx.ledger.streams(prefix)]
+        raise NotFound("promotion", promotion, known=known, hint="" if known else "nothing was ever promoted here")
     return fold(events)
 
 

@@ -422,7 +422,7 @@ class TestFreezes:
             lanes = Lanes(tmp_path / "orders", FREEZE)
             build = lanes.build("v1")
             assert lanes.promote(build).state is State.FROZEN
-        before = [s for s in lanes.ledger.streams("promotion/orders/prod/")]
+        before = list(lanes.ledger.streams("promotion/orders/prod/"))
         done = lanes.promote(build, skip=("freeze",), waiver=Waiver("ana", "prod is down", "ben"))
         assert done.state is State.SUCCEEDED
         assert list(lanes.ledger.streams("promotion/orders/prod/")) == before

@@ -1,0 +1,174 @@
+"""Going back: exactly the map before, with its code and config; nothing is computed, and nothing is guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.road import PROJECT, SCRIPT
+
+from lanewise.domain.promotion import State
+from lanewise.domain.publication import PartitionMap
+from lanewise.errors import NotFound, Refused
+from lanewise.service.hold import lane, resume
+from lanewise.service.live import run_live
+from lanewise.service.releases import as_released
+from lanewise.service.rollback import RolledBack, rerun_missing, roll_back
+
+from .lanes import CANARY, DAYS, ONE, Lanes
+
+
+@pytest.fixture
+def lanes(tmp_path: Path) -> Lanes:
+    """v1, then v2 is live."""
+    found = Lanes(tmp_path / "orders")
+    found.through(found.build("v1"))
+    found.through(found.build("v2"))
+    return found
+
+
+def back(lanes: Lanes, **how: object) -> RolledBack:
+    return roll_back(lanes.ctx(), "prod", **how)  # type: ignore[arg-type] - a test's own words
+
+
+def content(found: PartitionMap) -> tuple[object, ...]:
+    return (found.build, found.config, found.tables)
+
+
+def test_the_map_is_exactly_the_one_before(lanes: Lanes) -> None:
+    before, runs = lanes.map_at(1), lanes.runs()
+    done = back(lanes, reason="odd numbers")
+    assert content(lanes.live()) == content(before)
+    assert (done.left, done.back, done.map, done.missing) == (lanes.map_at(2).build, before.build, 3, {})
+    assert lanes.runs() == runs, "nothing is computed"
+    assert lanes.seen() == dict.fromkeys(DAYS, "v1")
+
+
+def test_the_build_that_left_is_quarantined_and_the_lane_paused(lanes: Lanes) -> None:
+    done = back(lanes, reason="odd numbers")
+    now = lane(lanes.ctx(), "prod")
+    assert (now.paused, now.quarantined) == ("rollback: odd numbers", (done.left,))
+
+
+def test_runs_after_it_use_the_build_and_the_settings_that_are_back(tmp_path: Path) -> None:
+    threshold = """$(grep -o '"threshold":[^0-9]*[0-9]*' "$LANEWISE_COMPILED" | grep -o '[0-9]*$')"""
+    script = SCRIPT.replace("@BUILD@", f"@BUILD@-{threshold}")
+    lanes = Lanes(tmp_path / "orders")
+    v1 = lanes.build("v1", script)
+    lanes.through(v1)
+    lanes.environments(ONE.replace("threshold: 1", "threshold: 7"))
+    lanes.through(v1)
+    run_live(lanes.ctx(), "prod", ["2013-01-05"])
+    back(lanes)
+    released = as_released(lanes.ctx(), "prod")
+    assert released is not None
+    assert released.settings["threshold"] == 1
+    run_live(lanes.ctx(), "prod", ["2013-01-06"])
+    assert lanes.seen()["2013-01-06"] == "v1-1"
+
+
+def test_twice_goes_further_back_and_never_to_what_is_in_quarantine(lanes: Lanes) -> None:
+    lanes.through(lanes.build("v3"))
+    assert content(lanes.live()) == content(lanes.map_at(3))
+    back(lanes)
+    assert content(lanes.live()) == content(lanes.map_at(2))
+    back(lanes)
+    assert content(lanes.live()) == content(lanes.map_at(1))
+    with pytest.raises(Refused, match="no earlier release"):
+        back(lanes)
+
+
+def test_a_named_build_comes_back_even_out_of_quarantine(lanes: Lanes) -> None:
+    v2 = lanes.live().build
+    back(lanes)
+    done = back(lanes, build=v2[7:15])
+    assert done.back == v2
+    assert content(lanes.live()) == content(lanes.map_at(2))
+
+
+def test_a_build_that_was_never_live_is_refused(lanes: Lanes) -> None:
+    v3 = lanes.build("v3")
+    with pytest.raises(Refused, match=f"build {v3[7:15]} was never live in prod"):
+        back(lanes, build=v3)
+    with pytest.raises(NotFound, match="no build named 'v9'"):
+        back(lanes, build="v9")
+    assert len(lanes.releases()) == 2
+
+
+def test_a_dry_run_says_where_and_changes_nothing(lanes: Lanes) -> None:
+    length = lanes.ledger.head()[0]
+    told = back(lanes, dry_run=True)
+    assert (told.back, told.map, told.missing) == (lanes.map_at(1).build, 1, {})
+    assert lanes.ledger.head()[0] == length
+    assert lanes.live().number == 2
+
+
+def test_nothing_released_means_nothing_to_go_back_to(tmp_path: Path) -> None:
+    lanes = Lanes(tmp_path / "orders")
+    with pytest.raises(Refused, match="nothing has been released in prod"):
+        back(lanes)
+    lanes.through(lanes.build("v1"))
+    with pytest.raises(Refused, match="no earlier release"):
+        back(lanes)
+    assert lane(lanes.ctx(), "prod").paused is None
+
+
+def test_days_that_only_the_new_build_has_are_listed_and_can_be_run_again(lanes: Lanes) -> None:
+    run_live(lanes.ctx(), "prod", ["2013-01-05"])
+    done = back(lanes)
+    assert done.missing == {"orders_daily": ("2013-01-05",), "totals_daily": ("2013-01-05",)}
+    assert lanes.seen() == dict.fromkeys(DAYS, "v1")
+    rerun_missing(lanes.ctx(), "prod", done.missing)
+    assert lanes.seen() == dict.fromkeys((*DAYS, "2013-01-05"), "v1")
+
+
+def test_a_table_that_the_old_build_does_not_know_is_nothing_to_run_again(tmp_path: Path) -> None:
+    lanes = Lanes(tmp_path / "orders", ONE, PROJECT[: PROJECT.index("  totals_daily:")])
+    lanes.through(lanes.build("v1"))
+    lanes.project(PROJECT)
+    lanes.through(lanes.build("v2"))
+    assert back(lanes).missing == {}
+    assert list(lanes.live().tables) == ["orders_daily"]
+
+
+class TestWithAPromotionUnderWay:
+    """v2 has shown its first step and stands there: a freeze has opened."""
+
+    @pytest.fixture
+    def lanes(self, tmp_path: Path) -> Lanes:
+        freeze = "freeze: [{start: 2026-01-05T15:00:00, end: 2026-01-05T18:00:00}], rollout:"
+        lanes = Lanes(tmp_path / "orders", CANARY.replace("rollout:", freeze))
+        lanes.through(lanes.build("v1"))
+        seen: list[State] = []
+
+        def into_the_freeze(promotion: str, state: State) -> None:
+            seen.append(state)
+            if seen.count(State.CANARY) == 2 and lanes.ledger.now().hour == 12:
+                lanes.wait(hours=4)
+
+        lanes.told.on_move = into_the_freeze
+        assert lanes.promote(lanes.build("v2")).state is State.FROZEN
+        assert "v2" in lanes.seen().values()
+        return lanes
+
+    def test_a_dry_run_names_the_map_that_it_began_on(self, lanes: Lanes) -> None:
+        told = back(lanes, dry_run=True)
+        assert (told.taken_over, told.map) == ("prod-2", 1)
+
+    def test_it_ends_the_promotion_and_restores_the_map(self, lanes: Lanes) -> None:
+        before = lanes.map_at(1)
+        done = back(lanes)
+        assert (done.taken_over, done.back) == ("prod-2", before.build)
+        assert content(lanes.live()) == content(before)
+        assert lanes.get("prod-2").state is State.REVERTED
+
+    def test_what_readers_saw_of_it_stays_out_until_a_person_lets_it_in(self, lanes: Lanes) -> None:
+        done = back(lanes)
+        now = lane(lanes.ctx(), "prod")
+        assert now.paused is not None
+        assert now.quarantined == (done.left,)
+        resume(lanes.ctx(), "prod", build=done.left)
+
+    def test_a_rollback_waits_for_no_freeze(self, lanes: Lanes) -> None:
+        assert back(lanes).seconds < 60
+        assert set(lanes.seen().values()) == {"v1"}
