@@ -21,7 +21,7 @@ from lanewise.publication.maps import gap
 from lanewise.service.context import Context
 from lanewise.service.lease import held
 from lanewise.service.live import run_live
-from lanewise.service.promotions import Journal, under_way
+from lanewise.service.promotions import Journal, load, under_way
 from lanewise.service.releases import (
     Release,
     append_after,
@@ -50,10 +50,12 @@ class RolledBack:
 
 @dataclass(frozen=True)
 class _Way:
-    """Where to go back to: the release, and the map that was live when it was last live."""
+    """Where to go back to: the release, and the map that was live when it was last live. ``left``: the build that goes,
+    where it is not the released one."""
 
     release: Release
     map: int
+    left: str = ""
 
 
 def roll_back(
@@ -78,14 +80,15 @@ def roll_back(
                 return ended
         before = warehouse.pointer()
         way = _way_back(ctx, environment, build)
-        intended = _intend(ctx, environment, before, build=way.release.build, config=way.release.config, map=way.map,
-                           fence=fence, promotion="")  # fmt: skip
+        left = way.left or before.build
+        intended = _intend(ctx, environment, before, left=left, build=way.release.build, config=way.release.config,
+                           map=way.map, fence=fence, promotion="")  # fmt: skip
         number = warehouse.revert(way.map, base=before.number, fence=fence)
         seconds = time.monotonic() - started
         _say_after(ctx, intended, way.release, number, reason)
     checkpoint(ctx)
     missing = _missing(warehouse.map_at(before.number), warehouse.live())
-    return RolledBack(environment, before.build, way.release.build, number, seconds, missing)
+    return RolledBack(environment, left, way.release.build, number, seconds, missing)
 
 
 def _look_ahead(ctx: Context, lane: Environment, build: str | None) -> RolledBack:
@@ -98,7 +101,7 @@ def _look_ahead(ctx: Context, lane: Environment, build: str | None) -> RolledBac
             return RolledBack(lane.name, running.build, base.build, base.number, 0.0, _missing(live, base), running.id)
     way = _way_back(ctx, lane.name, build)
     missing = _missing(live, warehouse.map_at(way.map))
-    return RolledBack(lane.name, live.build, way.release.build, way.map, 0.0, missing)
+    return RolledBack(lane.name, way.left or live.build, way.release.build, way.map, 0.0, missing)
 
 
 def _missing(before: PartitionMap, after: PartitionMap) -> dict[str, tuple[str, ...]]:
@@ -130,7 +133,9 @@ def _way_back(ctx: Context, environment: str, build: str | None) -> _Way:
     told = releases(ctx, environment)
     held_back = quarantined(ctx.ledger.read(stream_of(ctx, environment)))
     wanted = ctx.builds.resolve(build) if build else None
-    live = told[-1]
+    live, stuck = told[-1], _stuck(ctx, environment)
+    if stuck is not None and stuck.id != live.promotion and wanted in {None, live.build}:
+        return _Way(live, stuck.base_map, stuck.build)
     for at in range(len(told) - 2, -1, -1):
         one = told[at]
         if (one.build, one.config) == (live.build, live.config):
@@ -144,6 +149,14 @@ def _way_back(ctx: Context, environment: str, build: str | None) -> _Way:
     raise Refused(
         f"{environment} has no earlier release to go back to", hint=f"`lane history --environment {environment}`"
     )
+
+
+def _stuck(ctx: Context, environment: str) -> Promotion | None:
+    """The promotion that could not be reverted, while nothing has repaired the lane since."""
+    newest = ctx.ledger.last(stream_of(ctx, environment), "environment.locked", "release.changed")
+    if newest is None or newest.type != "environment.locked":
+        return None
+    return load(ctx, newest.data["promotion"])
 
 
 def _take_over(ctx: Context, environment: str, reason: str) -> Promotion | None:
@@ -162,9 +175,9 @@ def _take_over(ctx: Context, environment: str, reason: str) -> Promotion | None:
 
 
 def _intend(ctx: Context, environment: str, before: Pointer, **to: object) -> Event:
-    """Say where the pointer is about to go."""
+    """Say which build is about to leave, and where the pointer is about to go."""
     (intended,) = ctx.ledger.append(stream_of(ctx, environment), [Draft("rollback.intended", {
-        "base_map": before.number, "left": before.build, "left_config": before.config, **to,
+        "base_map": before.number, "left_config": before.config, **to,
     })], actor=ctx.actor.name)  # fmt: skip
     return intended
 
@@ -196,7 +209,17 @@ def _end_running(ctx: Context, lane: Environment, running: Promotion, fence: int
     before = warehouse.pointer()
     number = to = running.base_map if running.base_map >= 0 else before.number
     base = warehouse.map_at(to)
-    _intend(ctx, lane.name, before, build=base.build, config=base.config, map=to, fence=fence, promotion=running.id)
+    _intend(
+        ctx,
+        lane.name,
+        before,
+        left=before.build,
+        build=base.build,
+        config=base.config,
+        map=to,
+        fence=fence,
+        promotion=running.id,
+    )
     if before.number != to:
         number = warehouse.revert(to, base=before.number, fence=fence)
     seconds = time.monotonic() - started
