@@ -29,8 +29,8 @@ class Ledger(Protocol):
         """Write all of ``drafts`` or none, durably. ``expect`` is the stream's length they were decided on;
         when it has grown since, raises ``GroundMoved`` and writes nothing."""
 
-    def read(self, stream: str, *, after: int = 0) -> tuple[Event, ...]:
-        """The stream's events with ``version > after``, in order."""
+    def read(self, stream: str, *, after: int = 0, types: Sequence[str] = ()) -> tuple[Event, ...]:
+        """The stream's events with ``version > after``, in order; those of ``types`` alone where any is named."""
 
     def last(self, stream: str, *types: str) -> Event | None:
         """The stream's newest event, of one of ``types`` where any is named."""

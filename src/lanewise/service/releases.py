@@ -52,6 +52,12 @@ def told_releases(events: Sequence[Event]) -> tuple[Release, ...]:
     return tuple(found)
 
 
+def live_release(ctx: Context, environment: str) -> Release | None:
+    """The newest release of an environment, found without reading the others; None where nothing is live."""
+    newest = ctx.ledger.last(stream_of(ctx, environment), "release.changed", "release.withdrawn")
+    return release_of(newest) if newest is not None and newest.type == "release.changed" else None
+
+
 def release_of(event: Event) -> Release:
     """The release that a ``release.changed`` tells of."""
     data = event.data
@@ -60,6 +66,12 @@ def release_of(event: Event) -> Release:
         base_map=data["base_map"], kind=data["kind"], promotion=data.get("promotion", ""), at=event.at,
         overrides=data.get("overrides", {}),
     )  # fmt: skip
+
+
+HELD_BY = (
+    "environment.paused", "environment.locked", "environment.resumed", "build.quarantined", "quarantine.lifted",
+)  # fmt: skip
+"""The events that ``quarantined`` and ``paused`` look at: a handful in a stream of thousands."""
 
 
 def quarantined(events: Sequence[Event]) -> tuple[str, ...]:
@@ -89,10 +101,8 @@ def as_released(ctx: Context, environment: str) -> Environment | None:
 
     Config pinned since then is not in force before a promotion takes it there.
     """
-    newest = ctx.ledger.last(stream_of(ctx, environment), "release.changed", "release.withdrawn")
-    if newest is None or newest.type == "release.withdrawn":
-        return None
-    return environment_of(ctx, environment, release_of(newest))
+    live = live_release(ctx, environment)
+    return environment_of(ctx, environment, live) if live else None
 
 
 def environment_of(ctx: Context, environment: str, release: Release) -> Environment:

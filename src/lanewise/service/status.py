@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lanewise.service.context import Context
 from lanewise.service.promotions import open_promotions
-from lanewise.service.releases import Release, paused, quarantined, stream_of, told_releases
+from lanewise.service.releases import HELD_BY, Release, live_release, paused, quarantined, stream_of
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,14 @@ def status(ctx: Context, only: str | None = None) -> Status:
 
 
 def _lane(ctx: Context, name: str, tags: dict[str, tuple[str, ...]]) -> LaneStatus:
-    events = ctx.ledger.read(stream_of(ctx, name))
-    released = told_releases(events)
-    live = released[-1] if released else None
+    events = ctx.ledger.read(stream_of(ctx, name), types=HELD_BY)
+    live = live_release(ctx, name)
     coming = tuple(OnItsWay(p.id, p.build, p.state.value, p.reason) for p in open_promotions(ctx, name))
     return LaneStatus(name, live, coming, paused(events), quarantined(events), tags.get(live.build, ()) if live else ())
 
 
 def _tags(ctx: Context) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    for event in ctx.ledger.read(f"build/{ctx.project.name}"):
-        if event.type == "build.tagged":
-            found[event.data["digest"]] = (*found.get(event.data["digest"], ()), event.data["tag"])
+    for event in ctx.ledger.read(f"build/{ctx.project.name}", types=["build.tagged"]):
+        found[event.data["digest"]] = (*found.get(event.data["digest"], ()), event.data["tag"])
     return found

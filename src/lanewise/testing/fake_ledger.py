@@ -48,9 +48,10 @@ class FakeLedger:
             self._events += written
             return tuple(written)
 
-    def read(self, stream: str, *, after: int = 0) -> tuple[Event, ...]:
+    def read(self, stream: str, *, after: int = 0, types: Sequence[str] = ()) -> tuple[Event, ...]:
         """See ``Ledger.read``."""
-        return tuple(event for event in self._events if event.stream == stream and event.version > after)
+        found = (event for event in self._events if event.stream == stream and event.version > after)
+        return tuple(event for event in found if not types or event.type in types)
 
     def last(self, stream: str, *types: str) -> Event | None:
         """See ``Ledger.last``."""

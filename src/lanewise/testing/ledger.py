@@ -156,6 +156,14 @@ class LedgerContract:
         assert ledger.read("a", after=2) == written[2:]
         assert ledger.read("a", after=9) == ()
 
+    def test_read_picks_the_named_types_in_order(self, ledger: Ledger) -> None:
+        """However often and in whatever order they are named."""
+        one, two, three, four = ledger.append("a", [Draft("t"), Draft("u"), Draft("v"), Draft("t")], actor="x")
+        ledger.append("ab", [Draft("t")], actor="x")
+        assert ledger.read("a", types=["v", "t", "v"]) == (one, three, four)
+        assert ledger.read("a", types=["t", "u"], after=1) == (two, four)
+        assert ledger.read("a", types=["nothing"]) == ()
+
     def test_last_picks_the_newest_of_the_named_types(self, ledger: Ledger) -> None:
         """All types where none is named."""
         one, two, three = ledger.append("a", [Draft("t"), Draft("u"), Draft("v")], actor="x")

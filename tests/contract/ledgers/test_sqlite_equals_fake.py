@@ -67,6 +67,7 @@ class Twins(RuleBasedStateMachine):
     @rule(stream=STREAMS, after=st.integers(0, 5), types=st.lists(TYPES, max_size=2))
     def read(self, stream: str, after: int, types: list[str]) -> None:
         self.same(lambda ledger: ledger.read(stream, after=after))
+        self.same(lambda ledger: ledger.read(stream, after=after, types=types))
         self.same(lambda ledger: ledger.last(stream, *types))
 
     @rule(prefix=STREAMS | st.just(""), without=st.lists(TYPES, max_size=2))

@@ -39,9 +39,9 @@ class SqlLedger:
         """See ``Ledger.append``."""
         return self._writer.append(stream, drafts, actor=actor, expect=expect)
 
-    def read(self, stream: str, *, after: int = 0) -> tuple[Event, ...]:
+    def read(self, stream: str, *, after: int = 0, types: Sequence[str] = ()) -> tuple[Event, ...]:
         """See ``Ledger.read``."""
-        return self._reader.read(stream, after=after)
+        return self._reader.read(stream, after=after, types=types)
 
     def last(self, stream: str, *types: str) -> Event | None:
         """See ``Ledger.last``."""

@@ -29,9 +29,14 @@ class SqliteReader:
         self._patience = patience
         self._own = threading.local()
 
-    def read(self, stream: str, *, after: int = 0) -> tuple[Event, ...]:
-        """See ``Ledger.read``."""
-        return tuple(map(sql.to_event, self._rows(sql.READ, {"stream": stream, "after": after})))
+    def read(self, stream: str, *, after: int = 0, types: Sequence[str] = ()) -> tuple[Event, ...]:
+        """See ``Ledger.read``: one index seek a type."""
+        wanted = {"stream": stream, "after": after}
+        if not types:
+            return tuple(map(sql.to_event, self._rows(sql.READ, wanted)))
+        kinds = dict.fromkeys(types)
+        rows = [row for kind in kinds for row in self._rows(sql.READ_OF_TYPE, {**wanted, "type": kind})]
+        return tuple(sorted(map(sql.to_event, rows), key=lambda event: event.version))
 
     def last(self, stream: str, *types: str) -> Event | None:
         """See ``Ledger.last``: one index seek a type."""
