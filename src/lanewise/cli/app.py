@@ -17,7 +17,7 @@ from typer._click import Context, HelpFormatter  # the parser that typer ships
 from typer._click.core import Command
 from typer.core import TyperGroup
 
-from lanewise.errors import LaneError
+from lanewise.errors import LaneError, NotFound
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,12 @@ class Story(TyperGroup):
                 command.name = cmd_name
                 return command
         return None
+
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        """A mistyped command is told with the nearest ones."""
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            raise NotFound("command", args[0], known=self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Plain text by chapter: a rich panel would cost more than the whole rest of ``lane --help``."""

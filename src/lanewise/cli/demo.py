@@ -33,12 +33,14 @@ def demo(
     ] = None,
 ) -> None:
     """Watch a year of real flights go through dev, stage and prod: built once, gated, tried on 5%, released;
-    then a faulty build stopped and an unwanted one rolled back. Takes about a minute."""
+    then a faulty build stopped and an unwanted one rolled back. Takes a minute or two."""
     project = Path(directory or tempfile.mkdtemp(prefix="lane-demo-")).absolute()
     show = Show(project)
     for step in (_set_up, _first_release, _good_build, _faulty_build, _unwanted_build, _look_back):
         step(show)
-    show.say(f"All of it held, in {time.monotonic() - show.started:.0f} s. Look around: cd {project} && lane status")
+    show.say(
+        f"All of it held, in {time.monotonic() - show.started:.0f} s. Look around: cd {project} && {_typed()} status"
+    )
 
 
 @dataclass
@@ -214,6 +216,11 @@ def _example() -> Path:
 
 def _lane() -> list[str]:
     return [sys.executable, "-c", "from lanewise.cli.app import main; main()"]
+
+
+def _typed() -> str:
+    """How this very ``lane`` is typed: by its name where the shell finds it."""
+    return "lane" if shutil.which("lane") else str(Path(sys.executable).with_name("lane"))
 
 
 def _variables(actor: str) -> dict[str, str]:

@@ -48,7 +48,10 @@ def init(
         raise OutsideBroke(f"{directory} can't be written: {getattr(error, 'strerror', None) or error}") from error
     for path in files:
         typer.echo(f"wrote {directory / path}")
-    typer.echo(f"next: lane promote --to {names[0]}")
+    example = "pipelines/" in "".join(files)
+    typer.echo(
+        f"next: {'' if example else 'say in lanewise.yaml what is built and run, then '}lane promote --to {names[0]}"
+    )
 
 
 def _write(directory: Path, files: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ from lanewise.builds.tags import check_tag
 from lanewise.builds.verify import swept, verify_tree
 from lanewise.domain.build import Build, Manifest, Provenance
 from lanewise.domain.event import Draft, Event
+from lanewise.domain.words import counted
 from lanewise.errors import BuildTampered, GroundMoved, NotFound, StoreUnavailable
 from lanewise.service.context import Context
 from lanewise.service.provenance import Checkout, look_at_git
@@ -57,7 +58,9 @@ def make(ctx: Context, *, tag: str | None = None) -> Made:
         ctx.builds.tag(build.digest, tag)
         build = replace(build, tags=tuple(sorted({*build.tags, tag})))
     _record(ctx, build, tag)
-    ctx.progress.say(f"{'built' if new else 'have'} {build.short} ({len(manifest.files):,} files)")
+    ctx.progress.say(
+        f"build {build.short}, {counted(len(manifest.files), 'file')}, {'stored' if new else 'is stored already'}"
+    )
     return Made(build, new)
 
 

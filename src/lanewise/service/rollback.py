@@ -65,6 +65,7 @@ def roll_back(
     started = time.monotonic()
     lane = as_released(ctx, environment)
     if lane is None:
+        ctx.config.environment(environment)  # a wrong name is told as such
         raise Refused(f"nothing has been released in {environment}", hint=f"`lane promote --to {environment}`")
     warehouse = ctx.warehouse(lane)
     if dry_run:

@@ -20,6 +20,7 @@ from lanewise.domain.ports import Warehouse
 from lanewise.domain.project import Column
 from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.publication import PartitionMap
+from lanewise.domain.words import counted
 from lanewise.errors import GroundMoved, LaneError, LeaseHeld, RunFailed
 from lanewise.promotion.breakglass import FREEZE, skips
 from lanewise.promotion.canary.judge import Judgement, judge
@@ -298,4 +299,5 @@ def computes(plan: Plan) -> bool:
 
 def _step_line(plan: Plan, step: int) -> str:
     wanted = plan.steps[step]
-    return f"step {step + 1} of {len(plan.steps)}: {len(wanted.partitions)} partitions ({wanted.share:.0%} of them all)"
+    share = f"{wanted.share:.0%} of them all"
+    return f"step {step + 1} of {len(plan.steps)}: {counted(len(wanted.partitions), 'partition')} ({share})"

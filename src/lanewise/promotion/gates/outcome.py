@@ -53,6 +53,7 @@ def judge_cases(  # noqa: PLR0911 - one return a reason reads best
     if ran < least:
         return say.doubts(f"only {ran:,} {noun} ran; at least {least:,} must", details=details)
     beside = f", {skipped:,} skipped" if skipped else ""
+    noun = noun.removesuffix("s") if ran == 1 else noun
     return say.passes(f"{ran:,} {noun} passed{beside} ({facts.get('seconds')} s)", details)
 
 

@@ -45,6 +45,7 @@ from lanewise.domain.canonical import plain
 from lanewise.domain.evidence import Evidence, Moment, Verdict
 from lanewise.domain.gate import Look
 from lanewise.domain.project import Column, DeclaredChange
+from lanewise.domain.words import counted
 from lanewise.promotion.gates.arguments import Arguments
 from lanewise.promotion.gates.columns import column_changes, undeclared
 from lanewise.promotion.gates.evidence import Speaker, fresh, speaker
@@ -114,7 +115,7 @@ class ParityGate:
         if empty:
             return say.doubts(f"{', '.join(empty)}: {here} and {there} share no partition with rows")
         beside = f"{here} has no rows to compare yet" if first else f"rows within a factor of {self._factor}"
-        return say.passes(f"{len(both)} tables as in {there}: same columns and types, {beside}")
+        return say.passes(f"{counted(len(both), 'table')} as in {there}: same columns and types, {beside}")
 
 
 def _columns_differ(table: str, facts: Mapping[str, Any]) -> list[str]:

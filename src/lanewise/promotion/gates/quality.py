@@ -45,6 +45,7 @@ from lanewise.domain.canonical import plain
 from lanewise.domain.evidence import CheckResult, Evidence, Moment, Result, Verdict
 from lanewise.domain.gate import Look
 from lanewise.domain.project import Check, Table
+from lanewise.domain.words import counted
 from lanewise.promotion.gates.arguments import Arguments
 from lanewise.promotion.gates.evidence import Speaker, fresh, speaker
 
@@ -181,4 +182,6 @@ def _sum_up(say: Speaker, tables: Mapping[str, Table], results: Sequence[CheckRe
         return say.doubts("the checks looked at no rows", details=details)
     unchecked = [name for name, table in tables.items() if not table.checks]
     beside = f"; {', '.join(unchecked)} has none" if unchecked else ""
-    return say.passes(f"{len(verdicts)} checks passed on {len(tables) - len(unchecked)} tables{beside}", details)
+    return say.passes(
+        f"{counted(len(verdicts), 'check')} passed on {counted(len(tables) - len(unchecked), 'table')}{beside}", details
+    )

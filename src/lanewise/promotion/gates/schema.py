@@ -47,6 +47,7 @@ from lanewise.domain.evidence import Evidence, Moment, Verdict
 from lanewise.domain.gate import Look
 from lanewise.domain.plan import Move
 from lanewise.domain.project import Column, DeclaredChange
+from lanewise.domain.words import counted
 from lanewise.promotion.gates.arguments import Arguments
 from lanewise.promotion.gates.columns import BREAKING, ColumnChange, column_changes, undeclared
 from lanewise.promotion.gates.evidence import fresh, speaker
@@ -123,5 +124,5 @@ def _summary(facts: Mapping[str, Any], told: tuple[Mapping[str, Any], ...]) -> s
     if len(new) == len(facts["moved"]):
         return f"nothing of {', '.join(new)} is live yet: there are no columns to compare with"
     if not told:
-        return f"the columns of {len(facts['moved'])} tables are as they were"
+        return f"the columns of {counted(len(facts['moved']), 'table')} are as they were"
     return "; ".join(f"{t['table']}: {t['change']}" for t in told[:3]) + ("; …" if len(told) > 3 else "")

@@ -41,6 +41,7 @@ from lanewise.domain.canonical import plain
 from lanewise.domain.evidence import Evidence, Moment, Verdict
 from lanewise.domain.gate import Look
 from lanewise.domain.run import Purpose
+from lanewise.domain.words import counted
 from lanewise.promotion.gates.arguments import Arguments
 from lanewise.promotion.gates.evidence import Speaker, fresh, moment_of, speaker
 
@@ -98,7 +99,7 @@ class SoakGate:
         lacking = self._lacking(good, _elapsed(start, found))
         if lacking:
             return say.doubts(f"in {where} since {start:%Y-%m-%d %H:%M} UTC: {', '.join(lacking)}")
-        return say.passes(f"{len(good)} good runs over {_partitions(good)} partitions in {where}")
+        return say.passes(f"{counted(len(good), 'good run')} over {counted(_partitions(good), 'partition')} in {where}")
 
     def _lacking(self, good: Sequence[Mapping[str, Any]], elapsed: timedelta) -> list[str]:
         intervals = _partitions(good)
