@@ -14,13 +14,16 @@ from lanewise.domain.environment import GateSpec
 from lanewise.domain.evidence import Evidence, Moment, Result, Verdict
 from lanewise.domain.gate import Gate
 from lanewise.domain.promotion import Promotion
+from lanewise.domain.words import counted
 from lanewise.errors import LaneError, NotFound
 from lanewise.promotion.breakglass import skips
+from lanewise.promotion.gates.quality import judge_checks
 from lanewise.service.look import Eyes
 from lanewise.service.promotions import Journal
 
+AUDIT = "audit"
 CANARY = "canary"
-"""The judge's own verdict stands in the ledger beside the gates', under this name."""
+"""The verdicts of the audit and of the canary's judge stand in the ledger beside the gates', under these names."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,19 @@ def _installed() -> Mapping[str, EntryPoint]:
 def judge_gates(journal: Journal, eyes: Eyes) -> tuple[Verdict, ...]:
     """Measure and judge every gate that looks at ``eyes.moment``; each verdict is written as it falls."""
     return tuple(_judge(journal, eyes, gate).verdict for gate in _asked(journal.promotion, eyes))
+
+
+def audit(journal: Journal, eyes: Eyes) -> Verdict:
+    """The tables' checks on what was computed, where the gate ``quality`` has not looked already: whatever the config
+    asks for or a break-glass skips, rows that were not audited are never visible."""
+    verdicts = judge_checks({t.name: t for t in eyes.candidate.tables(tuple(eyes.slices))}, eyes.checks())
+    worst = [v for v in verdicts if v.result is Result.FAIL] or [v for v in verdicts if v.result is not Result.PASS]
+    result = worst[0].result if worst else Result.PASS
+    reason = "; ".join(v.reason for v in worst) or f"{counted(len(verdicts), 'check')} passed"
+    verdict = Verdict(AUDIT, eyes.moment, result, reason)
+    journal.write("gate.judged", verdict=verdict, evidence=None)
+    eyes.ctx.progress.judged(verdict)
+    return verdict
 
 
 def still_stands(journal: Journal, eyes: Eyes) -> tuple[Verdict, ...]:
@@ -82,8 +98,8 @@ def evidence_of(journal: Journal, gate: str, moment: Moment) -> Evidence | None:
 
 def _asked(promotion: Promotion, eyes: Eyes) -> tuple[Gate, ...]:
     now = eyes.ctx.ledger.now()
-    gates = (open_gate(spec) for spec in eyes.plan.gates if not skips(promotion, spec.name, now))
-    return tuple(gate for gate in gates if eyes.moment in gate.moments)
+    gates = map(open_gate, eyes.plan.gates)
+    return tuple(gate for gate in gates if eyes.moment in gate.moments and not skips(promotion, gate.name, now))
 
 
 def _judge(journal: Journal, eyes: Eyes, gate: Gate) -> Measured:

@@ -6,18 +6,19 @@ down, so that the next command goes on wherever the last one was stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from lanewise.domain.canonical import short
 from lanewise.domain.environment import Config, Environment
+from lanewise.domain.event import Draft
 from lanewise.domain.evidence import Moment, Result, Verdict
 from lanewise.domain.plan import Plan
 from lanewise.domain.promotion import Promotion, State
-from lanewise.errors import GroundMoved, LaneError, Quarantined, Refused
-from lanewise.promotion.approvals import Missing, approved, bound_to, expired
-from lanewise.promotion.breakglass import FREEZE, Waiver, skippable, skips
+from lanewise.errors import GroundMoved, LaneError, NotFound, Quarantined, Refused
+from lanewise.promotion.approvals import Missing, approved, bound_to, expired, still_entitled
+from lanewise.promotion.breakglass import FREEZE, Waiver, follow_up, seconds_missing, skippable, skips
 from lanewise.promotion.freeze import open_window
 from lanewise.promotion.states import FINAL, HOLDS_LEASE, holds_lock
 from lanewise.promotion.supersede import superseded_by
@@ -25,11 +26,11 @@ from lanewise.service import promotions
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.configure import in_force
 from lanewise.service.context import Context
-from lanewise.service.gating import judge_gates, still_stands
+from lanewise.service.gating import judge_gates, open_gate, still_stands
 from lanewise.service.ground import plan_for, recorded_plan, require_same_ground
 from lanewise.service.look import Eyes
 from lanewise.service.promotions import Journal
-from lanewise.service.releases import config_document, paused, quarantined, releases, stream_of
+from lanewise.service.releases import config_document, follow_ups, paused, quarantined, releases, stream_of
 from lanewise.service.rollback import finish_rollback
 from lanewise.service.rollout import Rollout, computes
 from lanewise.service.verify import checkpoint
@@ -98,8 +99,10 @@ def _supersede(ctx: Context, older: Promotion, newcomer: Promotion) -> None:
 
 def _broken_glass(ctx: Context, target: Environment, asked: Asked) -> dict[str, object]:
     """What a break-glass writes down; refused before anything is asked for."""
-    waiver = asked.waiver or Waiver(ctx.actor.name, "")
-    gates = tuple(spec.name for spec in target.rules.gates)
+    waiver, people = asked.waiver or Waiver(ctx.actor.name, ""), in_force(ctx).people
+    if waiver.second and people and waiver.second not in people:
+        raise NotFound("person", waiver.second, known=people)
+    gates = tuple(open_gate(spec).name for spec in target.rules.gates)
     skipped = skippable(gates, asked.skip, waiver=waiver, now=ctx.ledger.now())
     return {"gates": skipped, "reason": waiver.reason, "second": waiver.second,
             "expires": waiver.expires.isoformat() if waiver.expires else ""}  # fmt: skip
@@ -110,10 +113,25 @@ def drive(ctx: Context, promotion_id: str, *, saved: Plan | None = None, wait: t
     going = Drive.of(ctx, promotions.load(ctx, promotion_id), saved, wait)
     done = going.go()
     if done.state is State.SUCCEEDED:
+        _follow_up(ctx, done)
         _open_next(ctx, going)
     if done.state in FINAL:
         checkpoint(ctx)
     return done
+
+
+def _follow_up(ctx: Context, done: Promotion) -> None:
+    """What a broken glass owes is opened; what earlier ones owed is settled by a success that did not need it."""
+    stream = stream_of(ctx, done.environment)
+    drafts = [
+        Draft("followup.settled", {"gate": owed["gate"], "by": done.id})
+        for owed in follow_ups(ctx.ledger.read(stream)) if owed["gate"] not in done.broken_glass
+    ]  # fmt: skip
+    for broken in done.glass:
+        owing = follow_up(done, broken)
+        drafts += [Draft("followup.opened", {"gate": o.gate, "what": o.what, "due": o.due.isoformat()}) for o in owing]
+    if drafts:
+        ctx.ledger.append(stream, drafts, actor=ctx.actor.name)
 
 
 def _open_next(ctx: Context, done: Drive) -> None:
@@ -159,14 +177,19 @@ def _pick_up_or_request(ctx: Context, candidate: Candidate, target: Environment,
 
 def _check_admitted(ctx: Context, candidate: Candidate, target: Environment) -> None:
     name, before = candidate.build.short, in_force(ctx).before(target.name)
-    for lane in (target, before):
-        if lane is not None and candidate.digest in quarantined(ctx.ledger.read(stream_of(ctx, lane.name))):
-            raise Quarantined(f"build {name} was rolled back out of {lane.name} and is in quarantine",
-                              hint=f"`lane resume {lane.name} --build {name}` lifts it")  # fmt: skip
+    _check_quarantine(ctx, candidate, (target, before))
     _check_open(ctx, target)
     if before is not None and candidate.digest not in {r.build for r in releases(ctx, before.name)}:
         raise Refused(f"build {name} has not been live in {before.name}, which comes before {target.name}",
                       hint=f"`lane promote {name} --to {before.name}` first")  # fmt: skip
+
+
+def _check_quarantine(ctx: Context, candidate: Candidate, lanes: Sequence[Environment | None]) -> None:
+    name = candidate.build.short
+    for lane in lanes:
+        if lane is not None and candidate.digest in quarantined(ctx.ledger.read(stream_of(ctx, lane.name))):
+            raise Quarantined(f"build {name} was rolled back out of {lane.name} and is in quarantine",
+                              hint=f"`lane resume {lane.name} --build {name}` lifts it")  # fmt: skip
 
 
 def _check_open(ctx: Context, target: Environment) -> None:
@@ -239,17 +262,15 @@ class Drive:
             self.journal.move(State.REJECTED, _names(failed))
         elif open_ones:
             return  # they look again when it is carried on
-        elif self._plan_seen().approvals.count:
+        elif self._missing():
             self.journal.move(State.AWAITING_APPROVAL, "every gate passed; a person has to approve")
         else:
             self.journal.move(State.READY, "every gate passed")
 
     def _await_approval(self) -> None:
-        plan, promotion, now = self._plan_seen(), self.journal.promotion, self.ctx.ledger.now()
-        missing = approved(promotion, plan.approvals, bound_to(promotion))
-        if not isinstance(missing, Missing):
+        if not self._missing():
             self.journal.move(State.READY, "approved")
-        elif expired(promotion, plan.approvals, now):
+        elif expired(self.journal.promotion, self._plan_seen().approvals, self.ctx.ledger.now()):
             self.journal.move(State.EXPIRED, "nobody approved it in time")
 
     def _leave(self) -> None:
@@ -274,11 +295,19 @@ class Drive:
 
     def _recheck(self) -> str:
         """Everything that was decided without a lock, decided once more under it: why not, or nothing."""
+        _check_open(self.ctx, self.target)
+        _check_quarantine(self.ctx, self.candidate, (self.target, self.config.before(self.target.name)))
         doubts = [v for v in still_stands(self.journal, self._eyes()) if not v.passes]
         if doubts:
             return _names(doubts)
-        missing = approved(self.journal.promotion, self._plan_seen().approvals, bound_to(self.journal.promotion))
-        return "approvals are missing or void" if isinstance(missing, Missing) else ""
+        return "approvals are missing or void" if self._missing() else ""
+
+    def _missing(self) -> bool:
+        """Whether approvals are missing: those of the rule, by people who are still entitled, and those of the second
+        person behind a broken glass."""
+        promotion, rule = self.journal.promotion, self._plan_seen().approvals
+        entitled = still_entitled(promotion, rule, in_force(self.ctx).people)
+        return isinstance(approved(entitled, rule, bound_to(promotion)), Missing) or bool(seconds_missing(promotion))
 
     def _plan_now(self) -> Plan:
         """The plan on the ground as it is under the lock; a saved plan must still be that very plan."""
@@ -292,7 +321,7 @@ class Drive:
 
     def _eyes(self) -> Eyes:
         return Eyes(self.ctx, self.candidate, self._plan_seen(), self.target, self.config.before(self.target.name),
-                    self.ctx.warehouse(self.target), Moment.BEFORE)  # fmt: skip
+                    self.ctx.warehouse(self.target), Moment.BEFORE, order=tuple(self.config.environments))  # fmt: skip
 
 
 def _names(verdicts: list[Verdict]) -> str:
