@@ -43,6 +43,7 @@ class RunRequest:
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # table -> version the output belongs to
     promotion: str = ""
     inputs: str = ""  # digest of the input pins
+    by_hand: bool = False  # the command is not the build's own, so the output is not either
 
 
 @dataclass(frozen=True)

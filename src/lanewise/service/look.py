@@ -128,10 +128,10 @@ def _there(fetch: Callable[[], object]) -> bool:
 
 
 def _record(ctx: Context, stream: str, environment: str) -> RunRecord | None:
-    """A run's stream told in one line; None while it is under way."""
+    """A run's stream told in one line; None while it is under way, and for a command that is not the build's own."""
     events = ctx.ledger.read(stream)
     ends = [e for e in events if e.type in {"run.published", "run.failed"}]
-    if not events or not ends:
+    if not events or not ends or events[0].data.get("command"):
         return None
     first = events[0].data
     return RunRecord(

@@ -17,7 +17,7 @@ from lanewise.domain.canonical import digest, plain
 from lanewise.domain.environment import Environment
 from lanewise.domain.event import Draft
 from lanewise.domain.ports import Warehouse
-from lanewise.domain.project import Project, Table
+from lanewise.domain.project import Project, Table, TableKind
 from lanewise.domain.publication import Slice
 from lanewise.domain.run import Purpose, RunOutcome, RunRequest, Space, Written
 from lanewise.errors import GroundMoved, LaneError, RunFailed
@@ -100,7 +100,8 @@ def carry_out(ctx: Context, work: Work, request: RunRequest, warehouse: Warehous
 
 def request_for(ctx: Context, work: Work) -> RunRequest:
     """The run as the warehouse and the orchestrator are asked for it."""
-    versions = work.build.fingerprints(work.lane)
+    own = tuple(shlex.split(work.build.project.run))
+    command = work.command or own
     return RunRequest(
         id=work.id or new_id(work.purpose.value),
         project=ctx.project.name,
@@ -111,11 +112,25 @@ def request_for(ctx: Context, work: Work) -> RunRequest:
         # "all" among days stands for the tables without partitions; they are not asked for by name.
         partitions=tuple(own_partitions(work.partitions, work.build.project)) or work.partitions,
         tables=work.tables,
-        command=work.command or tuple(shlex.split(work.build.project.run)),
-        fingerprints={table: versions[table] for table in work.tables},
+        command=command,
+        fingerprints=_versions(work, () if command == own else command),
         promotion=work.promotion,
         inputs=work.inputs,
+        by_hand=command != own,
     )
+
+
+def _versions(work: Work, by_hand: tuple[str, ...]) -> dict[str, str]:
+    """The version that each table's output belongs to. What another command computed is no version of the build: it
+    must never pass for what the build gives. An append is the exception, since it goes on under the version that its
+    state has; under another it would begin anew."""
+    versions, tables = work.build.fingerprints(work.lane), work.build.project.tables
+    return {
+        name: digest([versions[name], by_hand])
+        if by_hand and tables[name].kind is not TableKind.APPEND
+        else versions[name]
+        for name in work.tables
+    }
 
 
 def new_id(kind: str) -> str:
@@ -221,7 +236,8 @@ def _demand_whole(written: Sequence[Written], tables: Sequence[Table], piece: Ru
 def told(request: RunRequest) -> dict[str, object]:
     """What every event of a run says about it."""
     keys = ("environment", "build", "config", "purpose", "partitions", "tables", "promotion")
-    return {key: plain(getattr(request, key)) for key in keys}
+    by_hand = {"command": True} if request.by_hand else {}
+    return {key: plain(getattr(request, key)) for key in keys} | by_hand
 
 
 def tell_failure(ctx: Context, request: RunRequest, error: BaseException, *, seconds: float = 0.0) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -283,3 +284,25 @@ def test_looking_at_config_never_touches_what_a_released_build_reads(bench):
     assert tree != build
     assert json.loads(tree.read_text())["sources"].keys() == {"lanewise.yaml"}
     assert json.loads(build.read_text())["build"] == bench.build.digest
+
+
+def test_a_command_of_ones_own_makes_a_version_of_its_own_and_an_append_keeps_its_state(tmp_path, monkeypatch):
+    tables = {"daily": DAILY, "log": Table("log", TableKind.APPEND)}
+    bench = Workbench(tmp_path, monkeypatch, tables=tables)
+    own = request_for(bench.ctx, bench.work(DAYS[0]))
+    spelled_out = request_for(bench.ctx, bench.work(DAYS[0], command=own.command))
+    other = request_for(bench.ctx, bench.work(DAYS[0], command=("true",)))
+    third = request_for(bench.ctx, bench.work(DAYS[0], command=("true", "x")))
+    assert (own.by_hand, spelled_out.by_hand, other.by_hand) == (False, False, True)
+    assert spelled_out.fingerprints == own.fingerprints == bench.build.fingerprints(environment())
+    assert len({r.fingerprints["daily"] for r in (own, other, third)}) == 3
+    assert other.fingerprints["log"] == own.fingerprints["log"]
+
+
+def test_the_ledger_tells_a_command_from_the_build(tmp_path, monkeypatch):
+    bench = Workbench(tmp_path, monkeypatch)
+    execute(bench.ctx, bench.work(DAYS[0]), bench.warehouse)
+    stream = "run/shop/prod/r1"
+    assert not any("command" in event.data for event in bench.ctx.ledger.read(stream))
+    execute(bench.ctx, replace(bench.work(DAYS[0], command=("true",)), id="r2"), bench.warehouse)
+    assert [event.data.get("command") for event in bench.ctx.ledger.read("run/shop/prod/r2")] == [True, True]
