@@ -1,6 +1,6 @@
 """A ledger of 100,000 events: how fast it is written through the port, and how fast it answers.
 
-    python benchmarks/bench_ledger.py [--events 100000] [--keep FOLDER]
+    python -m benchmarks.bench_ledger [--events 100000] [--keep FOLDER]
 
 Prints one JSON document. ``--keep`` leaves the ledger in FOLDER/.lanewise for other benchmarks.
 """
@@ -17,6 +17,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+from benchmarks.figure import Figure
 
 from lanewise.adapters.ledgers.sql import SqlLedger, open_ledger
 from lanewise.domain.event import Draft
@@ -67,7 +70,7 @@ ledger.streams("promotion/shop/", without=["promotion.finished"])
 """
 
 
-def measure(base: Path, events: int) -> dict[str, object]:
+def measure(base: Path, events: int) -> dict[str, Any]:
     ledger = open_ledger(URL, base=base)
     first = time.perf_counter()
     ledger.append("config/shop", [Draft("config.applied")], actor="ana")
@@ -107,6 +110,20 @@ def measure(base: Path, events: int) -> dict[str, object]:
         "verify_chain_s": round(verified, 2),
         "process_ms": {"bare python": process("", base), "python that looks at the lanes": process(LOOK, base)},
     }
+
+
+def figures(*, quick: bool) -> list[Figure]:
+    """What one write and a whole verification take; neither has a target of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        found = measure(Path(name), 10_000 if quick else 100_000)
+    bare, write = found["process_ms"]["bare python"], found["write_ms"]["append one"]
+    verified = 1000 * found["verify_chain_s"]
+    return [
+        Figure(
+            f"one append to a ledger of {found['events']:,} events", write, None, "ms", write / bare, "bare interpreter"
+        ),
+        Figure(f"verifying {found['events']:,} events", verified, None, "ms", verified / bare, "bare interpreter"),
+    ]
 
 
 def main() -> None:

@@ -17,8 +17,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import duckdb
+from benchmarks.figure import Figure
 
 from lanewise.adapters.warehouses.embedded import EmbeddedWarehouse, open_warehouse
 from lanewise.adapters.warehouses.embedded.branches import Schema, branches
@@ -85,7 +87,7 @@ def seconds(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def measure(pairs: int, tables: int, partitions: int) -> dict[str, object]:
+def measure(pairs: int, tables: int, partitions: int) -> dict[str, Any]:
     times: dict[str, list[float]] = {"bare": [], "publish": [], "back": []}
     with tempfile.TemporaryDirectory(prefix="lanewise-bench-") as folder:
         home = Path(folder) / ".lanewise"
@@ -113,6 +115,18 @@ def measure(pairs: int, tables: int, partitions: int) -> dict[str, object]:
         "back_limit_seconds": BACK_LIMIT,
         "ok": ratio <= LIMIT and medians["back"] <= BACK_LIMIT,
     }
+
+
+def figures(*, quick: bool) -> list[Figure]:
+    """Two figures: publishing as a multiple of the bare catalog file, and going back in milliseconds."""
+    found = measure(3 if quick else 7, 1_000, 1)
+    seconds = found["seconds"]
+    against = f"bare file ({seconds['bare']:.2f} s)"
+    back = seconds["back"]
+    return [
+        Figure("publishing 1,000 tables", found["ratio"], LIMIT, "×", found["ratio"], against),
+        Figure("going back", 1000 * back, 1000 * BACK_LIMIT, "ms", back / seconds["bare"], against),
+    ]
 
 
 def _publish(warehouse: EmbeddedWarehouse, target: PartitionMap) -> None:

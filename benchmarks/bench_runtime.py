@@ -1,6 +1,6 @@
 """What ``import lanewise; lanewise.current()`` adds to a bare interpreter, beside the usual ways to read config.
 
-    python benchmarks/bench_runtime.py [--rounds 40] [--peers .cache/peers]
+    python -m benchmarks.bench_runtime [--rounds 40] [--peers .cache/peers]
 
 Each peer reads one small file into an object and prints one value. They are installed with uv into a virtual
 environment of their own, once. Every contender is timed against the bare interpreter of its own environment, all
@@ -21,6 +21,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.figure import Figure
+
 from lanewise.bootstrap import open_context
 from lanewise.service.compiled import write_lane
 from lanewise.service.configure import in_force
@@ -28,6 +30,7 @@ from lanewise.service.configure import in_force
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ("dynaconf==3.3.2", "hydra-core==1.3.4", "pydantic-settings==2.14.1")
 LIMIT = 20.0
+PEERS = ROOT / ".cache" / "peers"
 
 PROJECT = "project: orders\nsource: {include: [pipelines/**]}\nrun: python -m pipelines.orders\ntables: {daily: {}}\n"
 ENVIRONMENTS = """
@@ -69,8 +72,12 @@ def install_peers(folder: Path) -> str:
     if not (stamp.exists() and stamp.read_text().split() == list(PINS)):
         beside = ROOT / ".boot" / "bin" / "uv"
         uv = str(beside) if beside.exists() else shutil.which("uv") or "uv"
-        subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)], check=True)
-        subprocess.run([uv, "pip", "install", "-q", "--python", str(python), "pyyaml", *PINS], check=True)
+        try:
+            subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, str(folder)], check=True)
+            subprocess.run([uv, "pip", "install", "-q", "--python", str(python), "pyyaml", *PINS], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise SystemExit(f"the peers {', '.join(PINS)} can't be installed with uv, so there is nothing to compare "
+                             f"with: {error}") from error  # fmt: skip
         stamp.write_text("\n".join(PINS))
     return str(python)
 
@@ -103,12 +110,9 @@ def measure(contenders: list[Contender], folder: Path, rounds: int) -> dict[str,
     return times
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--peers", type=Path, default=ROOT / ".cache" / "peers")
-    options = parser.parse_args()
-    peers = install_peers(options.peers)
+def added(rounds: int, folder: Path) -> dict[str, float]:
+    """Milliseconds that each contender adds to the bare interpreter of its own environment, and that one's own."""
+    peers = install_peers(folder)
     contenders = [
         Contender("bare", sys.executable, "pass"),
         Contender("lanewise", sys.executable, LANEWISE),
@@ -119,13 +123,33 @@ def main() -> None:
     ]
     with tempfile.TemporaryDirectory() as name:
         lay_out(Path(name))
-        medians = {n: statistics.median(t) for n, t in measure(contenders, Path(name), options.rounds).items()}
+        medians = {n: statistics.median(t) for n, t in measure(contenders, Path(name), rounds).items()}
     bare = {c.name: medians["bare" if c.python == sys.executable else "bare (peers)"] for c in contenders}
-    added = {c.name: round(medians[c.name] - bare[c.name], 1) for c in contenders if not c.name.startswith("bare")}
+    found = {c.name: round(medians[c.name] - bare[c.name], 1) for c in contenders if not c.name.startswith("bare")}
+    return {"bare": round(medians["bare"], 1), **found}
+
+
+def figures(*, quick: bool) -> list[Figure]:
+    """What Lanewise adds, held to its target, and what the peers add."""
+    found = added(10 if quick else 40, PEERS)
+    bare = found.pop("bare")
+    own = found.pop("lanewise")
+    against = f"bare interpreter ({bare:.0f} ms)"
+    return [
+        Figure("`import lanewise; lanewise.current()` adds", own, LIMIT, "ms", own / bare, against),
+        *(Figure(f"{name} adds", ms, None, "ms", ms / bare, against) for name, ms in found.items()),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--peers", type=Path, default=PEERS)
+    options = parser.parse_args()
+    found = added(options.rounds, options.peers)
     print(json.dumps({
-        "benchmark": "runtime", "rounds": options.rounds, "unit": "ms, median",
-        "bare_interpreter": round(medians["bare"], 1), "added": added, "limit": LIMIT,
-        "ok": added["lanewise"] <= LIMIT,
+        "benchmark": "runtime", "rounds": options.rounds, "unit": "ms, median", "bare_interpreter": found.pop("bare"),
+        "added": found, "limit": LIMIT, "ok": found["lanewise"] <= LIMIT,
     }, indent=2))  # fmt: skip
 
 
