@@ -6,7 +6,6 @@ Everything is made when first asked for: a command pays only for what it touches
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
@@ -115,7 +114,10 @@ class Workshop:
         key = f"{environment.name}/{environment.digest}"
         if key not in self._warehouses:
             destination = environment.connection("dst")
-            source = environment.connection("src") if self.project.inputs else None
+            try:  # whatever the working tree's project reads: a run of the live build has inputs of its own
+                source = environment.connection("src")
+            except NotFound:
+                source = None
             self._warehouses[key] = _pick("lanewise.warehouses", destination.type).load()(
                 home=self.home, environment=environment.name, project=self.project.name,
                 destination=destination, source=source, secrets=self.secrets,
@@ -164,13 +166,19 @@ def _points_of(group: str) -> dict[str, EntryPoint]:
 
 def _actor(config: Config, environ: Mapping[str, str]) -> Actor:
     declared = environ.get("LANEWISE_ACTOR", "")
-    name, proved_by = (declared, "declared") if declared and config.identity == "declared" else (_os_user(), "os-user")
+    name, proved_by = (declared, "declared") if declared and config.identity == "declared" else _os_user()
     person: Any = config.people.get(name)
     return Actor(name=name, proved_by=proved_by, emails=person.emails if person else ())
 
 
-def _os_user() -> str:
+def _os_user() -> tuple[str, str]:
+    """Who runs this process, and how we know. From the system's own tables: ``LOGNAME`` and ``USER`` are anybody's to
+    set. Where there are no such tables, whoever is logged in at the terminal, said to be that."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid {os.getuid()}"
+        import pwd  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        return os.getlogin(), "os-login"
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name, "os-user"
+    except KeyError:  # a container's user without a name
+        return f"uid {os.geteuid()}", "os-user"

@@ -16,7 +16,8 @@ from lanewise.domain.promotion import State
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks. ``proved_by`` says how we know: ``os-user`` on a laptop, ``declared`` when they merely say so."""
+    """Who asks. ``proved_by`` says how we know: ``os-user`` on a laptop (``os-login`` where it has no table of
+    users), ``declared`` when they merely say so."""
 
     name: str
     proved_by: str
