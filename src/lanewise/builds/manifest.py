@@ -45,11 +45,16 @@ def make_manifest(root: Path, project: Project) -> Manifest:
     return Manifest(
         project=project.name,
         files=files,
-        interpreter=f"{sys.implementation.name}-{sys.version_info.major}.{sys.version_info.minor}",
+        interpreter=this_interpreter(),
         lock=lock,
         images=dict(project.images),
         wheels=dict(project.wheels),
     )
+
+
+def this_interpreter() -> str:
+    """The interpreter that is running, as a manifest names it: ``cpython-3.11``."""
+    return f"{sys.implementation.name}-{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _lock(folder: str, project: Project, paths: list[str]) -> str | None:

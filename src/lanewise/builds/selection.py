@@ -17,7 +17,7 @@ PROJECT_FILE = "lanewise.yaml"
 ENVIRONMENTS_FILE = "environments.yaml"
 """Never in a build: what differs between environments does not travel."""
 CACHES = frozenset({"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"})
-"""Folders that tools leave behind as they run: never in a build, and swept out of an unpacked one."""
+"""Folders that tools leave behind as they run: never in a build."""
 NEVER = CACHES | {".lanewise", ".git"}
 """Names that are never in a build, at any depth."""
 

@@ -6,32 +6,15 @@ import os
 
 from lanewise.builds.content import read_file
 from lanewise.builds.pathcheck import shown
-from lanewise.builds.walk import unexpected
 from lanewise.domain.build import BuildFile, Manifest
 from lanewise.errors import BuildTampered, WrongInput
 
-
-def swept(root: str, manifest: Manifest) -> tuple[str, ...]:
-    """The cache folders that tools left in an unpacked build (``__pycache__`` and the like), to be deleted before it
-    runs. Raises ``BuildTampered`` naming anything else that the manifest does not have."""
-    files = frozenset(file.path for file in manifest.files)
-    folders: set[str] = set()
-    for path in files:
-        while (path := path.rpartition("/")[0]) and path not in folders:
-            folders.add(path)
-    caches = []
-    try:
-        for path, is_cache in unexpected(root, files, frozenset(folders)):
-            if not is_cache:
-                raise _tampered(root, manifest, f"{shown(path)} was added")
-            caches.append(path)
-    except WrongInput as error:
-        raise _tampered(root, manifest, error.message) from error
-    return tuple(sorted(caches))
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def verify_tree(root: str, manifest: Manifest) -> None:
-    """Read every file below ``root``; ``BuildTampered`` names the first that is missing, changed or no plain file."""
+    """Read every file of the build below ``root``; ``BuildTampered`` names the first that is missing, changed or no
+    plain file. What else lies there is not looked at: no run sees it (``copy_tree``)."""
     if os.path.islink(root):  # noqa: PTH114 - strings throughout: this reads every file of a build
         raise _tampered(root, manifest, "its folder is a link")
     for file in manifest.files:
@@ -39,11 +22,36 @@ def verify_tree(root: str, manifest: Manifest) -> None:
             raise _tampered(root, manifest, f"{shown(file.path)} {reason}")
 
 
-def _fault(root: str, file: BuildFile) -> str:
+def copy_tree(root: str, manifest: Manifest, into: str) -> None:
+    """Lay the files of the build below ``root``, and nothing else, out in ``into`` (made here).
+
+    The copy is what is verified, so a file that changes meanwhile can't slip through; ``BuildTampered`` names the
+    first one that is not the build's. Raises ``OSError`` when the copy can't be written.
+    """
+    if os.path.islink(root):  # noqa: PTH114 - as above
+        raise _tampered(root, manifest, "its folder is a link")
+    os.makedirs(into)  # noqa: PTH103 - as above
+    made = {""}
+    for file in manifest.files:
+        folder = file.path.rpartition("/")[0]
+        if folder not in made:
+            os.makedirs(f"{into}/{folder}", exist_ok=True)  # noqa: PTH103 - as above
+            made.add(folder)
+        copy = os.open(f"{into}/{file.path}", _NEW_FILE, 0o600)
+        try:
+            reason = _fault(root, file, copy)
+            os.fchmod(copy, 0o755 if file.executable else 0o644)
+        finally:
+            os.close(copy)
+        if reason:
+            raise _tampered(root, manifest, f"{shown(file.path)} {reason}")
+
+
+def _fault(root: str, file: BuildFile, copy: int | None = None) -> str:
     if not os.path.lexists(f"{root}/{file.path}"):
         return "is missing"
     try:
-        digest, size, executable = read_file(root, file.path, follow=False)
+        digest, size, executable = read_file(root, file.path, follow=False, copy=copy)
     except WrongInput:
         return "is no readable plain file any more"
     if (digest, size) != (file.digest, file.size):

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 
 from lanewise.builds.pathcheck import shown
-from lanewise.builds.selection import CACHES, ENVIRONMENTS_FILE, NEVER, Selection, forbidden
+from lanewise.builds.selection import ENVIRONMENTS_FILE, NEVER, Selection, forbidden
 from lanewise.errors import WrongInput
 
 MAX_FILES = 100_000
@@ -88,17 +88,3 @@ def _entries(folder: str, prefix: str) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise WrongInput(f"the folder {shown(prefix or '.')} can't be read: {error.strerror}") from error
-
-
-def unexpected(root: str, files: frozenset[str], folders: frozenset[str]) -> Iterator[tuple[str, bool]]:
-    """What lies in an unpacked build besides its own: (path, whether it is a cache folder that may be swept)."""
-    pending = [""]
-    while pending:
-        prefix = pending.pop()
-        for entry in _entries(f"{root}/{prefix}", prefix):
-            path = prefix + entry.name
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if is_folder and path in folders:
-                pending.append(path + "/")
-            elif is_folder or path not in files:
-                yield path, is_folder and entry.name in CACHES

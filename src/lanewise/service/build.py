@@ -13,11 +13,11 @@ from threading import Thread
 
 from lanewise.builds.manifest import make_manifest
 from lanewise.builds.tags import check_tag
-from lanewise.builds.verify import swept, verify_tree
+from lanewise.builds.verify import copy_tree, verify_tree
 from lanewise.domain.build import Build, Manifest, Provenance
 from lanewise.domain.event import Draft, Event
 from lanewise.domain.words import counted
-from lanewise.errors import BuildTampered, GroundMoved, NotFound, StoreUnavailable
+from lanewise.errors import BuildTampered, GroundMoved, NotFound, OutsideBroke, StoreUnavailable
 from lanewise.service.context import Context
 from lanewise.service.provenance import Checkout, look_at_git
 
@@ -72,17 +72,31 @@ def find_build(ctx: Context, name: str) -> Build:
 def checkout(ctx: Context, digest: str) -> Path:
     """The folder that holds the build's files, each verified now. Unpacked once, kept in ``.lanewise/unpacked``.
 
-    Raises ``BuildTampered`` naming the first file that was changed, added or lost since; ``NotFound``.
+    Nothing runs there: a run gets a copy of its own (``lay_out``), so what is added there does no harm. Raises
+    ``BuildTampered`` naming the first file that was changed or lost since; ``NotFound``.
     """
-    manifest = ctx.builds.get(digest).manifest
+    folder = _unpacked(ctx, digest)
+    verify_tree(str(folder), ctx.builds.get(digest).manifest)
+    return folder
+
+
+def lay_out(ctx: Context, digest: str, into: Path) -> None:
+    """Copy the build's files, each verified as it is copied, and nothing else into ``into`` (made here).
+
+    Raises ``BuildTampered`` like ``checkout``; ``NotFound``; ``OutsideBroke`` when the copy can't be written.
+    """
+    folder, manifest = _unpacked(ctx, digest), ctx.builds.get(digest).manifest
+    try:
+        copy_tree(str(folder), manifest, str(into))
+    except OSError as error:
+        raise OutsideBroke(f"the build can't be laid out in {into}: {error.strerror}") from error
+
+
+def _unpacked(ctx: Context, digest: str) -> Path:
     folder = ctx.home / "unpacked" / digest.removeprefix("sha256:")
     if not os.path.lexists(folder):
+        ctx.builds.get(digest)  # no folder is made for what there is not
         _unpack(ctx, digest, folder)
-    for cache in swept(str(folder), manifest):
-        shutil.rmtree(folder / cache, ignore_errors=True)
-        if os.path.lexists(folder / cache):
-            raise StoreUnavailable(f"{folder / cache} can't be deleted", hint="compiled code there may not be ours")
-    verify_tree(str(folder), manifest)
     return folder
 
 

@@ -14,7 +14,7 @@ from lanewise.domain.run import Launch, Purpose, RunRequest
 from lanewise.service.candidate import Candidate
 from lanewise.service.compiled import compile_lane, write_compiled
 from lanewise.service.context import Context
-from lanewise.service.launch import child_variables
+from lanewise.service.launch import child_variables, own_copy
 from lanewise.service.reports import command_report, report_environment
 from lanewise.service.run import new_id
 
@@ -34,15 +34,14 @@ def run_command(
     document = compile_lane(lane, candidate.project, candidate.digest, request, None)
     write_compiled(compiled, {**document, "root": str(ctx.root), "log_format": ctx.config.log_format})
     variables = child_variables(ctx, request, lane, candidate.project) | {
-        "PYTHONPATH": str(candidate.directory),
         "LANEWISE_COMPILED": str(compiled),
         **report_environment(reports, "-p no:cacheprovider"),
     }
     log = ctx.home / "logs" / f"{request.id}.log"
-    words = _words(command, variables)
-    outcome = ctx.runner.run(
-        Launch(replace(request, command=words), candidate.directory, compiled, variables, log, timeout)
-    )
+    with own_copy(ctx, request) as directory:
+        variables["PYTHONPATH"] = str(directory)
+        asked = replace(request, command=_words(command, variables))
+        outcome = ctx.runner.run(Launch(asked, directory, compiled, variables, log, timeout))
     return command_report(outcome, reports, ctx.secrets.redact)
 
 

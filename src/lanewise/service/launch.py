@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lanewise.builds.manifest import this_interpreter
 from lanewise.config.values import parse_duration
+from lanewise.domain.build import Build
 from lanewise.domain.environment import Environment
 from lanewise.domain.project import Project
 from lanewise.domain.run import Launch, RunOutcome, RunRequest, Space
-from lanewise.errors import ConfigError, RunFailed, SecretUnavailable
-from lanewise.service.build import checkout
+from lanewise.errors import ConfigError, OutsideBroke, Refused, RunFailed, SecretUnavailable
+from lanewise.service.build import lay_out
 from lanewise.service.compiled import compile_lane, own_partitions, write_compiled
 from lanewise.service.context import Context
 
@@ -47,7 +52,34 @@ class Patience:
 
 def launch(ctx: Context, request: RunRequest, environment: Environment, project: Project, space: Space) -> RunOutcome:
     """Verify the build, start its command, and wait for it. Raises ``RunFailed`` when it does not end well."""
-    directory = checkout(ctx, request.build)
+    with own_copy(ctx, request) as directory:
+        return _launch(ctx, request, environment, project, space, directory)
+
+
+@contextmanager
+def own_copy(ctx: Context, request: RunRequest) -> Iterator[Path]:
+    """A folder with the verified files of the request's build, for this one attempt; gone when the block ends.
+
+    So a command may write into its working directory, and two beside each other see nothing of that. Raises
+    ``BuildTampered``, and ``Refused`` when the build was made for another interpreter than the one that is running.
+    """
+    _demand_interpreter(ctx.builds.get(request.build))
+    try:
+        (ctx.home / "runs").mkdir(parents=True, exist_ok=True)
+        room = Path(tempfile.mkdtemp(prefix=f"{request.id}-", dir=ctx.home / "runs"))
+    except OSError as error:
+        raise OutsideBroke(f"the build can't be laid out in {ctx.home / 'runs'}: {error.strerror}") from error
+    try:
+        directory = room / "unpacked" / request.build.removeprefix("sha256:")  # the runtime knows it by this path
+        lay_out(ctx, request.build, directory)
+        yield directory
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _launch(
+    ctx: Context, request: RunRequest, environment: Environment, project: Project, space: Space, directory: Path
+) -> RunOutcome:
     compiled = ctx.home / "runs" / f"{request.id}.json"
     document = compile_lane(environment, project, request.build, request, space)
     write_compiled(compiled, {**document, "root": str(ctx.root), "log_format": ctx.config.log_format})
@@ -86,6 +118,15 @@ def child_variables(ctx: Context, request: RunRequest, environment: Environment,
         "LANEWISE_PURPOSE": request.purpose.value,
         "LANEWISE_PARTITIONS": json.dumps(own_partitions(request.partitions, project)),
     }
+
+
+def _demand_interpreter(build: Build) -> None:
+    wanted, running = build.manifest.interpreter, this_interpreter()
+    if wanted != running:
+        raise Refused(
+            f"build {build.short} is for {wanted}, and this is {running}",
+            hint=f"use the `lane` of a virtual environment of {wanted}, or `lane build` with this one and promote that",
+        )
 
 
 def labels(request: RunRequest) -> dict[str, str]:

@@ -16,8 +16,8 @@ from lanewise.adapters.builds.fsspec_store import FsspecBuildStore
 from lanewise.bootstrap import Quiet
 from lanewise.domain.event import Draft, Event
 from lanewise.domain.ports import BuildStore
-from lanewise.errors import BuildTampered, GroundMoved, NotFound, Refused, WrongInput
-from lanewise.service.build import checkout, find_build, make, make_build
+from lanewise.errors import BuildTampered, GroundMoved, NotFound, OutsideBroke, Refused, WrongInput
+from lanewise.service.build import checkout, find_build, lay_out, make, make_build
 from lanewise.service.context import Actor
 from lanewise.service.provenance import look_at_git
 from lanewise.testing.fake_builds import FakeBuildStore
@@ -251,16 +251,19 @@ def test_a_checkout_is_unpacked_once_and_verified_each_time(ctx: Any) -> None:
     assert checkout(ctx, build.digest) == folder
 
 
-def test_compiled_code_that_lies_in_a_checkout_is_deleted_and_other_additions_refuse(ctx: Any) -> None:
+def test_additions_brick_no_build_and_no_run_sees_them(ctx: Any, tmp_path: Path) -> None:
     build = make_build(ctx)
-    folder = checkout(ctx, build.digest)
-    lay(folder, {"pipelines/__pycache__/orders.cpython-311.pyc": "evil", ".pytest_cache/x": ""})
+    lay(checkout(ctx, build.digest), {"pipelines/__pycache__/orders.cpython-311.pyc": "evil", "duckdb.py": "evil"})
     checkout(ctx, build.digest)
-    assert not (folder / "pipelines/__pycache__").exists()
-    assert not (folder / ".pytest_cache").exists()
-    lay(folder, {"pipelines/added.py": ""})
-    with pytest.raises(BuildTampered, match=r"'pipelines/added\.py' was added"):
-        checkout(ctx, build.digest)
+    lay_out(ctx, build.digest, tmp_path / "own")
+    assert {p.relative_to(tmp_path / "own").as_posix() for p in (tmp_path / "own").rglob("*.*")} == set(FILES)
+
+
+def test_a_copy_that_can_not_be_written_is_told_as_such_and_not_as_tampering(ctx: Any, tmp_path: Path) -> None:
+    build = make_build(ctx)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutsideBroke, match="can't be laid out"):
+        lay_out(ctx, build.digest, tmp_path / "file" / "own")
 
 
 def test_a_checkout_that_is_deleted_is_unpacked_again(ctx: Any) -> None:

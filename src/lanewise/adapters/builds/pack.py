@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from lanewise.builds.content import CHUNK, OPEN_FLAGS
+from lanewise.builds.content import CHUNK, OPEN_FLAGS, write_all
 from lanewise.builds.pathcheck import check_paths, shown
 from lanewise.domain.build import Build, BuildFile, Manifest
 from lanewise.errors import BuildTampered, StoreUnavailable, WrongInput
@@ -65,7 +65,7 @@ class _Batch:
 
     def write(self) -> None:
         """Write what there is."""
-        _write_all(self._handle, b"".join(self._chunks))
+        write_all(self._handle, b"".join(self._chunks))
         if hasattr(os, "posix_fadvise"):  # not on macOS
             os.posix_fadvise(self._handle, self._start, self._size, os.POSIX_FADV_DONTNEED)
         self._start += self._size
@@ -111,7 +111,7 @@ def _copy_out(pack: BinaryIO, file: BuildFile, name: str, folder: int) -> None:
         while left and (chunk := pack.read(min(left, CHUNK))):
             hasher.update(chunk)
             left -= len(chunk)
-            _write_all(handle, chunk)
+            write_all(handle, chunk)
         if left or "sha256:" + hasher.hexdigest() != file.digest:
             raise BuildTampered(f"the stored bytes of {shown(file.path)} are not those that were built", hint=_SPOILT)
         os.fchmod(handle, 0o755 if file.executable else 0o644)
@@ -167,12 +167,6 @@ def _clear(folder: str) -> None:
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
                 os.unlink(entry.path)  # noqa: PTH108 - as above
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:  # once, but for a signal or a disk about to be full
-        left = left[os.write(handle, left) :]
 
 
 def _moved(file: BuildFile, what: str) -> BuildTampered:
