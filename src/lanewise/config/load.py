@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def load_config(root: Path, project: Project, variables: Mapping[str, str]) -> C
 
     ``ConfigError`` with its place when the file is missing or wrong, or when a table names an unknown setting.
     """
-    config = build_config(read_file(root / ENVIRONMENTS_FILE, ENVIRONMENTS_FILE), project, variables)
+    config = _resolved(read_file(root / ENVIRONMENTS_FILE, ENVIRONMENTS_FILE), project, variables)
     _table_settings_known(root, project, config)
     return config
 
@@ -47,7 +48,21 @@ def from_document(
 
     Its digest is that of the config it was pinned from.
     """
-    return build_config(Document(file, from_plain(document)), project, variables)
+    return _resolved(Document(file, from_plain(document)), project, variables)
+
+
+def _resolved(document: Document, project: Project, variables: Mapping[str, str]) -> Config:
+    """Where people have to approve what changes, nobody changes it by a variable of their own shell: the overrides
+    do not reach such an environment."""
+    config = build_config(document, project, variables)
+    if not variables:
+        return config
+    reviewed = build_config(document, project, {}).environments
+    environments = {
+        name: reviewed[name] if reviewed[name].rules.approvals.count else environment
+        for name, environment in config.environments.items()
+    }
+    return replace(config, environments=environments)
 
 
 def _table_settings_known(root: Path, project: Project, config: Config) -> None:

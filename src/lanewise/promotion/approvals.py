@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from lanewise.domain.canonical import digest
@@ -47,7 +47,8 @@ def binding(build: str, config: str, evidence_digests: Iterable[str]) -> str:
 def bound_to(promotion: Promotion) -> str:
     """What an approval of this promotion is bound to as it stands now."""
     seen = [d for name, d in promotion.evidence.items() if name.endswith(f"@{Moment.BEFORE.value}")]
-    return binding(promotion.build, promotion.config, seen)
+    skipped = [f"without {gate}: {broken.reason}" for broken in promotion.glass for gate in broken.gates]
+    return binding(promotion.build, promotion.config, (*seen, *skipped))
 
 
 def approved(promotion: Promotion, rule: ApprovalRule, bound_to: str) -> Satisfied | Missing:
@@ -59,6 +60,14 @@ def approved(promotion: Promotion, rule: ApprovalRule, bound_to: str) -> Satisfi
     voided = {_fold(a.actor): a.actor for a in promotion.approvals if a.bound_to != bound_to}
     names = tuple(name for key, name in voided.items() if key not in valid)
     return Missing(rule.count - len(valid), rule.groups, names)
+
+
+def still_entitled(promotion: Promotion, rule: ApprovalRule, people: Mapping[str, Person]) -> Promotion:
+    """The promotion with the approvals of those only who are in one of the rule's groups to this day."""
+    if not rule.groups:
+        return promotion
+    kept = tuple(a for a in promotion.approvals if _Identity.of(a.actor, (), people).groups & set(rule.groups))
+    return replace(promotion, approvals=kept)
 
 
 def expired(promotion: Promotion, rule: ApprovalRule, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from lanewise.domain.promotion import BrokenGlass, Promotion
 from lanewise.errors import NotFound, Refused
+from lanewise.promotion.approvals import bound_to
 
 FREEZE = "freeze"
 """The one rule beside the gates that may be skipped by name: an outage does not wait for Monday."""
@@ -75,6 +76,14 @@ def _check_limit(waiver: Waiver, now: datetime) -> None:
         raise Refused(f"the expiry {waiver.expires.isoformat()} has passed already", hint="name a time to come")
     if not second and waiver.expires is None:
         raise Refused("break-glass needs a second person or an expiry", hint="name one of them")
+
+
+def seconds_missing(promotion: Promotion) -> tuple[str, ...]:
+    """The second persons named behind a broken glass who have not approved it themselves, as it stands. One that
+    runs out by itself needs none."""
+    stood_by = {a.actor.casefold() for a in promotion.approvals if a.bound_to == bound_to(promotion)}
+    named = {broken.second.strip() for broken in promotion.glass if broken.second.strip() and not broken.expires}
+    return tuple(sorted(name for name in named if name.casefold() not in stood_by))
 
 
 def skips(promotion: Promotion, gate: str, now: datetime) -> bool:

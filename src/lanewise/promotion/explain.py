@@ -13,7 +13,7 @@ from lanewise.domain.evidence import Verdict
 from lanewise.domain.plan import Plan
 from lanewise.domain.promotion import Promotion, State
 from lanewise.promotion.approvals import Missing, approved, bound_to, eligible, expired
-from lanewise.promotion.breakglass import FREEZE, skips
+from lanewise.promotion.breakglass import FREEZE, seconds_missing, skips
 from lanewise.promotion.freeze import OpenFreeze
 from lanewise.promotion.states import HOLDS_LEASE, holds_lock
 
@@ -106,7 +106,11 @@ def _awaiting(scene: _Scene) -> Explanation:
     promotion = scene.promotion
     if expired(promotion, scene.rule, scene.now):
         return Explanation(f"{promotion.id} was not approved in time and has expired", (), scene.go_on)
-    missing = approved(promotion, scene.rule, bound_to(promotion))
+    missing, seconds = approved(promotion, scene.rule, bound_to(promotion)), seconds_missing(promotion)
+    if not isinstance(missing, Missing) and seconds:
+        sentence = f"{promotion.id} waits for {' and '.join(seconds)} to stand by its broken glass"
+        named = f"named as second person by {promotion.glass[-1].actor}"
+        return Explanation(sentence, (named,), f"lane approve {promotion.id}")
     if not isinstance(missing, Missing):
         return Explanation(f"{promotion.id} is approved by {', '.join(missing.by) or 'the rule'} and can go on",
                            (), scene.go_on)  # fmt: skip

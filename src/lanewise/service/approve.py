@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from lanewise.domain.promotion import Promotion, State
 from lanewise.errors import ApprovalRefused, Refused
 from lanewise.promotion.approvals import Missing, approved, bound_to, expired, may_approve
+from lanewise.promotion.breakglass import seconds_missing
 from lanewise.promotion.states import FINAL, abort_to, holds_lock
 from lanewise.service import promotions
 from lanewise.service.configure import in_force
@@ -28,7 +29,7 @@ class Approved:
 def approve(ctx: Context, promotion_id: str, reason: str = "") -> Approved:
     """Record the actor's approval of exactly what the promotion shows now."""
     promotion = promotions.load(ctx, promotion_id)
-    if promotion.state is not State.AWAITING_APPROVAL:
+    if promotion.state is not State.AWAITING_APPROVAL and ctx.actor.name not in seconds_missing(promotion):
         raise Refused(
             f"{promotion.id} is {promotion.state.value} and awaits no approval", hint=f"`lane why {promotion.id}`"
         )
@@ -44,7 +45,8 @@ def approve(ctx: Context, promotion_id: str, reason: str = "") -> Approved:
     after = journal.write("approval.given", actor=ctx.actor.name, bound_to=bound_to(promotion),
                           proved_by=ctx.actor.proved_by, reason=reason)  # fmt: skip
     still = approved(after, rule, bound_to(after))
-    return Approved(after, ctx.actor.name, ctx.actor.proved_by, still.count if isinstance(still, Missing) else 0)
+    missing = max(still.count if isinstance(still, Missing) else 0, len(seconds_missing(after)))
+    return Approved(after, ctx.actor.name, ctx.actor.proved_by, missing)
 
 
 def reject(ctx: Context, promotion_id: str, reason: str) -> Promotion:
@@ -78,7 +80,8 @@ def accept(ctx: Context, promotion_id: str, reason: str) -> Promotion:
     if rule.count:
         may_approve(ctx.actor.name, ctx.actor.emails, promotion=_unapproved(journal.promotion), rule=rule,
                     people=in_force(ctx).people, authors=authors_of(ctx, journal.promotion))  # fmt: skip
-    journal.write("hold.accepted", step=journal.promotion.step, actor=ctx.actor.name, reason=reason)
+    doubt = journal.promotion.reason
+    journal.write("hold.accepted", step=journal.promotion.step, actor=ctx.actor.name, reason=reason, doubt=doubt)
     return journal.move(State.JUDGING, f"{ctx.actor.name} accepts: {reason}")
 
 
@@ -87,6 +90,8 @@ def abort(ctx: Context, promotion_id: str, reason: str) -> Promotion:
     promotion = promotions.load(ctx, promotion_id)
     if promotion.state in FINAL:
         raise Refused(f"{promotion.id} has ended already: {promotion.state.value}")
+    if promotion.state is State.REVERTING:  # it is on its way back already; whoever carries it on finishes that
+        return promotion
     return Journal(ctx, promotion).move(
         abort_to(promotion), f"aborted by {ctx.actor.name}: {reason or 'no reason given'}"
     )

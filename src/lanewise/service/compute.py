@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lanewise.domain.canonical import digest
 from lanewise.domain.environment import Environment
@@ -54,9 +55,8 @@ class Computer:
         partitions = self.plan.steps[step].partitions
         purpose = Purpose.CANARY if self.plan.strategy == "canary" else Purpose.PROMOTION
         self.journal.write("step.intended", step=step, kind="compute", partitions=partitions)
-        inputs = digest(self.warehouse.pin(self.candidate.project.inputs))
-        new = self._run(self.candidate, self.target, purpose, self._wanted(partitions), partitions, inputs)
-        computed = self._beside(step, new, partitions, inputs) if self._compares() else Computed(slices=new)
+        new = self._run(self.candidate, self.target, purpose, self._wanted(partitions), partitions)
+        computed = self._beside(step, new, partitions) if self._compares() else Computed(slices=new)
         self.journal.write("step.done", step=step, kind="compute", computed=computed)
         return computed
 
@@ -71,9 +71,10 @@ class Computer:
                 break
             partitions = tuple(sorted({p for found in missing.values() for p in found}))
             self.journal.write("step.intended", step=len(self.plan.steps), kind="compute", partitions=partitions)
-            inputs = digest(self.warehouse.pin(self.candidate.project.inputs))
-            new = self._run(self.candidate, self.target, Purpose.PROMOTION, tuple(missing), partitions, inputs)
-            self.journal.write("step.done", step=len(self.plan.steps), kind="compute", computed=Computed(slices=new))
+            new = self._run(self.candidate, self.target, Purpose.PROMOTION, tuple(missing), partitions)
+            old = self._published(live, tuple(missing), partitions) if self._compares() else {}
+            computed = Computed(slices=new, baseline=old or {})
+            self.journal.write("step.done", step=len(self.plan.steps), kind="compute", computed=computed)
             seen, live = live, self.warehouse.live()
         return Computed(slices=merged([c.slices for c in all_recorded(self.journal)])), live
 
@@ -83,26 +84,56 @@ class Computer:
     def _wanted(self, partitions: Sequence[str]) -> tuple[str, ...]:
         return tuple(t.table for t in self.plan.moved if set(t.partitions) & set(partitions))
 
-    def _beside(self, step: int, new: Slices, partitions: tuple[str, ...], inputs: str) -> Computed:
+    def _beside(self, step: int, new: Slices, partitions: tuple[str, ...]) -> Computed:
         """The old build's side: what it published from this very input, or else what it computes from it now."""
         base = self.warehouse.map_at(self.journal.promotion.base_map)
         tables = tuple(t.table for t in self.plan.moved if t.move is not Move.NEW and t.table in new)
-        published = {name: _of(base, name, partitions) for name in tables}
-        old_build = open_candidate(self.ctx, self.plan.base_build)
-        lane = as_released(self.ctx, self.target.name) or self.target
-        old: Slices = published
-        if any(s.inputs != inputs for found in published.values() for s in found):
-            old = self._run(old_build, lane, Purpose.BASELINE, tables, partitions, inputs)
-        if step or not tables:
+        tables = tuple(name for name in tables if _of(base, name, partitions))
+        if not tables:
+            return Computed(new)
+        old = self._published(base, tables, partitions)
+        if old is None:
+            old = self._run(self.old_build, self.old_lane, Purpose.BASELINE, tables, partitions)
+        if step:
             return Computed(new, old)
-        few = _spread(partitions)
-        again = self._run(old_build, lane, Purpose.BASELINE, tables, few, inputs)
+        few = _spread([p for p in partitions if any(_of(base, name, [p]) for name in tables)])
+        again = self._run(self.old_build, self.old_lane, Purpose.BASELINE, tables, few)
         first = {name: tuple(s for s in found if s.partition in few) for name, found in old.items()}
         return Computed(new, old, again, first)
 
-    def _run(self, build: Candidate, lane: Environment, purpose: Purpose, tables: tuple[str, ...],
-             partitions: tuple[str, ...], inputs: str) -> Slices:  # fmt: skip
-        work = Work(build, lane, purpose, partitions, tables, promotion=self.journal.promotion.id, inputs=inputs)
+    def _published(self, live: PartitionMap, tables: tuple[str, ...], partitions: Sequence[str]) -> Slices | None:
+        """What is published of these partitions, if it is just what the old build would compute now: its own version,
+        from its own inputs as they are. Of a build that declares no inputs nobody can tell."""
+        pinned = self._inputs(self.old_build)
+        versions = self.old_build.fingerprints(self.old_lane)
+        found = {name: _of(live, name, partitions) for name in tables}
+        slices = [s for part in found.values() for s in part]
+        same = all(s.inputs == pinned and s.version == versions.get(s.table) for s in slices)
+        return found if same and self.old_build.project.inputs else None
+
+    @cached_property
+    def old_build(self) -> Candidate:
+        """The build that is live."""
+        return open_candidate(self.ctx, self.plan.base_build)
+
+    @cached_property
+    def old_lane(self) -> Environment:
+        """The environment as the live build was released into it."""
+        return as_released(self.ctx, self.target.name) or self.target
+
+    def _inputs(self, build: Candidate) -> str:
+        return digest(self.warehouse.pin(build.project.inputs))
+
+    def _run(
+        self,
+        build: Candidate,
+        lane: Environment,
+        purpose: Purpose,
+        tables: tuple[str, ...],
+        partitions: tuple[str, ...],
+    ) -> Slices:
+        promotion, inputs = self.journal.promotion.id, self._inputs(build)
+        work = Work(build, lane, purpose, partitions, tables, promotion=promotion, inputs=inputs)
         return execute(self.ctx, work, self.warehouse).slices
 
 
@@ -115,6 +146,12 @@ def recorded(journal: Journal, step: int) -> Computed | None:
         elif event.type == "step.done" and event.data["kind"] == "compute" and event.data["step"] == step:
             found = _decode(event.data["computed"])
     return found
+
+
+def caught_up(journal: Journal, steps: int) -> list[Computed]:
+    """What was computed beyond the plan's steps: days that readers got from the old build meanwhile."""
+    done = (e.data for e in journal.events() if e.type == "step.done" and e.data["kind"] == "compute")
+    return [_decode(data["computed"]) for data in done if data["step"] == steps]
 
 
 def all_recorded(journal: Journal) -> list[Computed]:

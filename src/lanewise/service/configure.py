@@ -50,6 +50,12 @@ class AwaitingApproval:
     needed: Mapping[str, ApprovalRule] = field(default_factory=dict)
 
 
+def would_be_in_force(ctx: Context) -> Config:
+    """The config that promotions would use, without applying anything: for commands that only look."""
+    before, working = pinned(ctx), ctx.config
+    return working if before is None or not approvals_needed(before, working) else before
+
+
 def in_force(ctx: Context) -> Config:
     """The config that promotions use. Applies a changed file first where the pinned config asks for no approvals,
     and says so; else says that ``lane config apply`` is needed. The first config ever is applied as it is."""

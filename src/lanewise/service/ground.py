@@ -12,11 +12,11 @@ from lanewise.domain.canonical import plain
 from lanewise.domain.environment import Environment
 from lanewise.domain.plan import Plan
 from lanewise.domain.promotion import Promotion
-from lanewise.errors import GroundMoved, WrongInput
+from lanewise.errors import GroundMoved, Refused, WrongInput
 from lanewise.promotion.ground import Ground
 from lanewise.promotion.planner import ground_moved, make_plan
 from lanewise.service.candidate import Candidate, open_candidate
-from lanewise.service.configure import in_force
+from lanewise.service.configure import would_be_in_force
 from lanewise.service.context import Context
 from lanewise.service.promotions import stream_of
 from lanewise.service.releases import as_released, quarantined
@@ -28,18 +28,31 @@ if TYPE_CHECKING:
 
 def plan_build(ctx: Context, build: str, environment: str) -> Plan:
     """What promoting a build into an environment would do, under the pinned config."""
-    return plan_for(ctx, open_candidate(ctx, build), in_force(ctx).environment(environment))
+    return plan_for(ctx, open_candidate(ctx, build), would_be_in_force(ctx).environment(environment))
 
 
 def plan_for(ctx: Context, candidate: Candidate, target: Environment) -> Plan:
     """The plan on the ground as it is now."""
+    live = as_released(ctx, target.name)
+    if live is not None:
+        _require_same_place(live, target)
     warehouse = ctx.warehouse(target)
     return make_plan(Ground(
         project=candidate.project, environment=target, live=warehouse.live(), build=candidate.digest,
         fingerprints=candidate.fingerprints(target), now=ctx.ledger.now(),
-        live_environment=as_released(ctx, target.name), inputs=warehouse.pin(candidate.project.inputs),
+        live_environment=live, inputs=warehouse.pin(candidate.project.inputs),
         quarantined=frozenset(quarantined(ctx.ledger.read(environment_stream(ctx, target.name)))),
     ))  # fmt: skip
+
+
+def _require_same_place(live: Environment, target: Environment) -> None:
+    """Moving a warehouse is no promotion: readers of the old place would see nothing of it, and nothing could be
+    compared or rolled back."""
+    here, there = live.connection("dst"), target.connection("dst")
+    if (here.type, dict(here.fields)) != (there.type, dict(there.fields)):
+        what = f"the config moves the warehouse of {target.name} ({here.name} to {there.name})"
+        hint = "add an environment for the new place, promote into it, and let readers move over"
+        raise Refused(f"{what}, and a promotion can't", hint=hint)
 
 
 def require_same_ground(saved: Plan, now: Plan) -> None:

@@ -284,7 +284,8 @@ class Drive:
 
     def _thaw(self) -> None:
         now = self.ctx.ledger.now()
-        if open_window(self.target.rules.freeze, now) is None or skips(self.journal.promotion, FREEZE, now):
+        skipped = skips(self.journal.promotion, FREEZE, now) and not seconds_missing(self.journal.promotion)
+        if open_window(self.target.rules.freeze, now) is None or skipped:
             under_way = State.CANARY if computes(self._plan_seen()) else State.CUTOVER
             after = under_way if holds_lock(self.journal.promotion) else State.READY
             self.journal.move(after, "the freeze is over")

@@ -7,7 +7,7 @@ asked whether the slices of a step are live, and the step is finished or done ag
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -21,7 +21,7 @@ from lanewise.domain.project import Column
 from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.publication import PartitionMap
 from lanewise.domain.words import counted
-from lanewise.errors import GroundMoved, LaneError, LeaseHeld, RunFailed
+from lanewise.errors import FenceRefused, GroundMoved, LaneError, LeaseHeld, OutsideBroke, RunFailed
 from lanewise.promotion.breakglass import FREEZE, skips
 from lanewise.promotion.canary.judge import Judgement, judge
 from lanewise.promotion.freeze import open_window
@@ -31,14 +31,17 @@ from lanewise.service import promotions
 from lanewise.service.candidate import Candidate
 from lanewise.service.claims import recover_runs
 from lanewise.service.compiled import write_lane
-from lanewise.service.compute import Computed, Computer, Slices, recorded, runs_of
+from lanewise.service.compute import Computed, Computer, Slices, all_recorded, caught_up, recorded, runs_of
 from lanewise.service.context import Context
-from lanewise.service.gating import CANARY, judge_gates
+from lanewise.service.gating import CANARY, audit, judge_gates
 from lanewise.service.ground import recorded_plan
 from lanewise.service.lease import Held, held
 from lanewise.service.look import Eyes
 from lanewise.service.promotions import Journal
 from lanewise.service.releases import lock, record_release, withdraw_release
+
+QUALITY = "quality"
+"""The gate that audits: where it has looked, the rollout need not."""
 
 _TRIES = 5
 
@@ -105,6 +108,10 @@ class Rollout:
             steps[self.state]()
         except RunFailed as error:
             self.journal.move(State.REVERTING, error.message)
+        except LaneError as error:
+            if self.state is State.ACQUIRING:  # nothing was changed: whoever asks next begins here again
+                self.journal.move(State.READY, error.message)
+            raise
 
     def _acquire(self) -> None:
         other = promotions.under_way(self.ctx, self.target.name)
@@ -143,16 +150,20 @@ class Rollout:
         if computed is None:  # the record of the computation is not there: compute again
             self.journal.move(State.CANARY, "computing the step again", step=step)
             return
-        verdicts = [*judge_gates(self.journal, self._eyes(Moment.CANDIDATE, computed)), self._compare(computed)]
+        last = not any(later.partitions for later in plan.steps[step + 1 :])
+        eyes = self._eyes(Moment.CANDIDATE, computed, demand_all=last)
+        verdicts = [*judge_gates(self.journal, eyes), self._compare(computed)]
+        if QUALITY not in {v.gate for v in verdicts}:
+            verdicts.append(audit(self.journal, eyes))
         bad = [v for v in verdicts if v.result is Result.FAIL]
-        doubtful = [v for v in verdicts if not v.passes]
+        doubt = _reasons([v for v in verdicts if not v.passes])
         if bad:
-            self.journal.move(State.REVERTING, "; ".join(f"{v.gate}: {v.reason}" for v in bad))
-        elif doubtful and not _accepted(self.journal, step):
-            self.journal.move(State.HELD, "; ".join(f"{v.gate}: {v.reason}" for v in doubtful))
+            self.journal.move(State.REVERTING, _reasons(bad))
+        elif doubt and not _accepted(self.journal, step, doubt):
+            self.journal.move(State.HELD, doubt)
         elif self._frozen():
             return
-        elif not any(later.partitions for later in plan.steps[step + 1 :]):
+        elif last:
             self.journal.move(State.CUTOVER, "judged and found good")
         else:
             self._expose(step, computed)
@@ -192,6 +203,10 @@ class Rollout:
         """All readers to the new build at once, days included that the old one has published meanwhile."""
         for _ in range(_TRIES):
             computed, seen = self._computer().catch_up()
+            bad = self._doubts_about_late_days()
+            if bad:
+                self.journal.move(State.REVERTING, _reasons(bad))
+                return
             try:
                 self._publish(partial(self._complete, computed=computed, seen=seen), len(self.plan.steps))
             except _Behind:
@@ -203,6 +218,14 @@ class Rollout:
         raise GroundMoved(f"runs kept publishing to {self.target.name} while it was cut over",
                           hint="try again when its runs are quieter")  # fmt: skip
 
+    def _doubts_about_late_days(self) -> list[Verdict]:
+        """Days that were computed beyond the plan's steps are audited and compared like any other."""
+        doubts = []
+        for late in caught_up(self.journal, len(self.plan.steps)):
+            found = [audit(self.journal, self._eyes(Moment.CANDIDATE, late)), self._compare(late)]
+            doubts += [v for v in found if not v.passes]
+        return doubts
+
     def _complete(self, live: PartitionMap, computed: Computed, seen: PartitionMap) -> PartitionMap:
         if uncovered(live, self.plan, computed.slices, seen, self.candidate.project):
             raise _Behind
@@ -213,7 +236,7 @@ class Rollout:
         verdicts = judge_gates(self.journal, self._eyes(Moment.AFTER, Computed()))
         bad = [v for v in verdicts if not v.passes]
         if bad:
-            self.journal.move(State.REVERTING, "; ".join(f"{v.gate}: {v.reason}" for v in bad))
+            self.journal.move(State.REVERTING, _reasons(bad))
             return
         self.journal.move(State.SUCCEEDED, f"{self.candidate.build.short} is live in {self.target.name}")
 
@@ -226,7 +249,9 @@ class Rollout:
                 base = self.warehouse.map_at(promotion.base_map)
                 self._publish(lambda live: give_back(live, base, runs_of(self.journal)), promotion.step)
                 withdraw_release(self.ctx, self.target, promotion, self.warehouse.pointer(), reason)
-        except (LaneError, OSError) as error:
+        except (OutsideBroke, GroundMoved, FenceRefused, LeaseHeld):
+            raise  # it stays REVERTING: the next command goes on, or whoever took the lane over
+        except LaneError as error:
             lock(self.ctx, self.target, promotion, str(error))
             self.journal.move(State.REVERT_FAILED, f"{error}; {self.target.name} is locked")
             return
@@ -272,24 +297,46 @@ class Rollout:
         end = time.monotonic() + bake.total_seconds()
         while time.monotonic() < end:
             left = timedelta(seconds=round(end - time.monotonic()))
-            self.ctx.progress.say(f"{self.journal.promotion.id}  watching the exposed partitions, {left} left")
+            self._hold.check()
+            self.ctx.progress.say(f"{self.journal.promotion.id}  the exposed partitions are let stand, {left} left")
             time.sleep(min(10.0, max(0.0, end - time.monotonic())))
 
     def _pairs(self, old: Slices, new: Slices) -> list[TableComparison]:
+        """Each table's partitions that both sides have. One that is new here has nothing to be compared with."""
         tables = self.candidate.tables(tuple(name for name in new if old.get(name)))
-        return [self.warehouse.compare(t, old[t.name], new[t.name]) for t in tables]
+        found = []
+        for table in tables:
+            before, after = old[table.name], new[table.name]
+            both = {s.partition for s in before} & {s.partition for s in after}
+            if both:
+                sides = ([s for s in side if s.partition in both] for side in (before, after))
+                found.append(self.warehouse.compare(table, *sides))
+        return found
 
     def _computer(self) -> Computer:
         return Computer(self.ctx, self.journal, self.plan, self.candidate, self.target, self.warehouse)
 
-    def _eyes(self, moment: Moment, computed: Computed) -> Eyes:
-        return Eyes(self.ctx, self.candidate, self.plan, self.target, self.config.before(self.target.name),
-                    self.warehouse, moment, computed.slices)  # fmt: skip
+    def _eyes(self, moment: Moment, computed: Computed, *, demand_all: bool = False) -> Eyes:
+        """Before the release, gates see the tables of this step, in the last one also those never computed."""
+        plan, present = self.plan, set(computed.slices)
+        if moment is Moment.CANDIDATE:
+            done = {name for one in all_recorded(self.journal) for name in one.slices}
+            absent = {t.table for t in plan.moved} - present
+            hidden = absent & done if demand_all else absent
+            plan = replace(plan, tables=tuple(t for t in plan.tables if t.table not in hidden))
+        return Eyes(self.ctx, self.candidate, plan, self.target, self.config.before(self.target.name),
+                    self.warehouse, moment, computed.slices, tuple(self.config.environments))  # fmt: skip
 
 
-def _accepted(journal: Journal, step: int) -> bool:
-    """Whether a person has taken the doubt about this step upon themselves."""
-    return any(e.type == "hold.accepted" and e.data["step"] == step for e in journal.events())
+def _reasons(verdicts: Sequence[Verdict]) -> str:
+    return "; ".join(f"{v.gate}: {v.reason}" for v in verdicts)
+
+
+def _accepted(journal: Journal, step: int, doubt: str) -> bool:
+    """Whether a person has taken this very doubt about this step upon themselves."""
+    return any(
+        e.type == "hold.accepted" and e.data["step"] == step and e.data["doubt"] == doubt for e in journal.events()
+    )
 
 
 def computes(plan: Plan) -> bool:

@@ -8,7 +8,7 @@ from lanewise.promotion.explain import Explanation
 from lanewise.promotion.explain import why as explain
 from lanewise.promotion.freeze import open_window
 from lanewise.service import promotions
-from lanewise.service.configure import in_force
+from lanewise.service.configure import would_be_in_force
 from lanewise.service.context import Context
 from lanewise.service.ground import recorded_plan
 from lanewise.service.lease import is_dead
@@ -22,7 +22,7 @@ def why(ctx: Context, promotion_id: str) -> Explanation:
     if closed is not None and promotion.state is State.READY:
         return _paused(promotion, closed)
     holder = ctx.ledger.holder(f"{promotion.project}/{promotion.environment}")
-    config, now = in_force(ctx), ctx.ledger.now()
+    config, now = would_be_in_force(ctx), ctx.ledger.now()
     rules = config.environment(promotion.environment).rules
     return explain(
         promotion, recorded_plan(ctx, promotion) if promotion.plan else None, now=now, rule=rules.approvals,
@@ -33,7 +33,7 @@ def why(ctx: Context, promotion_id: str) -> Explanation:
 
 def what_next(ctx: Context, done: Promotion) -> Explanation:
     """After a success: the promotion that waits in the next environment, else the one to ask for, else how to undo."""
-    following = in_force(ctx).after(done.environment)
+    following = would_be_in_force(ctx).after(done.environment)
     if following is None:
         return Explanation(f"to take it back: lane rollback {done.environment}")
     for waiting in promotions.open_promotions(ctx, following.name):

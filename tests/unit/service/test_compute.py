@@ -52,7 +52,8 @@ def lanes(tmp_path: Path) -> Lanes:
 
 def test_what_the_old_build_published_from_the_same_input_is_its_side_of_the_comparison(lanes: Lanes) -> None:
     purposes = [purpose for purpose, _, _ in lanes.runs()]
-    assert purposes == ["promotion", "canary", "baseline", "canary", "canary"], "the one baseline is the noise floor"
+    assert purposes[:2] == ["promotion", "canary"]
+    assert purposes.count("baseline") == 4, "without declared inputs nobody knows what it was computed from"
 
 
 def test_each_step_is_recorded_and_found_again(lanes: Lanes) -> None:

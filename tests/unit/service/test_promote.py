@@ -16,6 +16,7 @@ from lanewise.promotion.breakglass import Waiver
 from lanewise.service.ground import read_plan, write_plan
 from lanewise.service.hold import pause, resume
 from lanewise.service.live import run_live
+from lanewise.service.releases import follow_ups
 from lanewise.service.rollback import roll_back
 
 from .lanes import APPROVED, BLUE_GREEN, CANARY, DAYS, ONE, TWO, TWO_APPROVED, Lanes, SayingGate, plug_in
@@ -423,7 +424,10 @@ class TestFreezes:
             build = lanes.build("v1")
             assert lanes.promote(build).state is State.FROZEN
         before = list(lanes.ledger.streams("promotion/orders/prod/"))
-        done = lanes.promote(build, skip=("freeze",), waiver=Waiver("ana", "prod is down", "ben"))
+        held = lanes.promote(build, skip=("freeze",), waiver=Waiver("ana", "prod is down", "ben"))
+        assert held.state in {State.FROZEN, State.AWAITING_APPROVAL}, "ben has not said that he stands by it"
+        lanes.approve(held.id, "ben")
+        done = lanes.promote(build)
         assert done.state is State.SUCCEEDED
         assert list(lanes.ledger.streams("promotion/orders/prod/")) == before
 
@@ -436,7 +440,10 @@ class TestBreakGlass:
         v1 = lanes.build("v1")
         lanes.through(v1, "stage")
         assert lanes.promote(v1).state is State.GATING
-        done = lanes.promote(v1, skip=("soak",), waiver=Waiver("ana", "prod is down", "ben"))
+        held = lanes.promote(v1, skip=("soak",), waiver=Waiver("ana", "prod is down", "ben"))
+        assert (held.state, held.broken_glass) == (State.AWAITING_APPROVAL, ("soak",))
+        assert lanes.approve(held.id, "ben").id == held.id
+        done = lanes.promote(v1)
         assert (done.id, done.state, done.broken_glass) == ("prod-1", State.SUCCEEDED, ("soak",))
 
     @pytest.mark.parametrize(
@@ -445,7 +452,7 @@ class TestBreakGlass:
             ("retained", Waiver("ana", "prod is down", "ben"), "never skipped"),
             ("soak", Waiver("ana", " ", "ben"), "needs a reason"),
             ("soak", Waiver("ana", "prod is down"), "second person or an expiry"),
-            ("soak", Waiver("ana", "prod is down", "Ana"), "own second person"),
+            ("soak", Waiver("ana", "prod is down", "ana"), "own second person"),
         ],
     )
     def test_what_may_not_be_skipped_leaves_no_promotion_behind(
@@ -457,6 +464,23 @@ class TestBreakGlass:
         with pytest.raises(Refused, match=told):
             lanes.promote(v1, skip=(gate,), waiver=waiver)
         assert lanes.ledger.streams("promotion/orders/prod/") == ()
+
+    def test_somebody_unknown_can_not_stand_by_it(self, tmp_path: Path) -> None:
+        lanes = Lanes(tmp_path / "orders", self.SOAK)
+        v1 = lanes.build("v1")
+        lanes.through(v1, "stage")
+        with pytest.raises(NotFound, match="no person named 'nobody'"):
+            lanes.promote(v1, skip=("soak",), waiver=Waiver("ana", "prod is down", "nobody"))
+
+    def test_what_was_skipped_is_owed_until_a_success_needs_no_skip(self, tmp_path: Path) -> None:
+        lanes = Lanes(tmp_path / "orders", self.SOAK)
+        v1 = lanes.build("v1")
+        lanes.through(v1, "stage")
+        lanes.promote(v1, skip=("soak",), waiver=Waiver("ana", "prod is down", "ben"))
+        lanes.approve("prod-1", "ben")
+        lanes.promote(v1)
+        (owed,) = follow_ups(lanes.ledger.read("environment/orders/prod"))
+        assert (owed["gate"], "prod is down" in owed["what"]) == ("soak", True)
 
     def test_a_skip_that_has_run_out_asks_the_gate_again(self, tmp_path: Path) -> None:
         from datetime import timedelta

@@ -11,11 +11,11 @@ from tests.e2e.road import SCRIPT
 from lanewise.bootstrap import Workshop
 from lanewise.domain.evidence import Moment, Result
 from lanewise.domain.promotion import State
-from lanewise.errors import GroundMoved, LeaseHeld, Refused, WarehouseUnavailable
+from lanewise.errors import GroundMoved, LeaseHeld, NotFound, Refused, WarehouseUnavailable
 from lanewise.service.hold import lane, resume
 from lanewise.service.lease import held
 from lanewise.service.live import run_live
-from lanewise.service.promote import Asked, promote
+from lanewise.service.promote import Asked, finish_interrupted, promote
 from lanewise.service.releases import as_released
 from lanewise.service.rollback import roll_back
 
@@ -78,6 +78,7 @@ class TestRunsMeanwhile:
 
         lanes.told.on_move = watch
         assert lanes.promote(v2).state is State.SUCCEEDED
+        assert [found[day] for found in shown] == ["v1", "v1", "v1"], "not from v2 before v2 has seen the same input"
         assert lanes.seen() == dict.fromkeys(DAYS, "v2")
         computed = [run for run in lanes.runs() if run[1] == v2 and day in run[2]]
         assert len(computed) == 2, "the day was computed once more, from what the run saw"
@@ -182,7 +183,7 @@ class TestWhenPortsFail:
         class Failing(Port):
             def publish(self, target: Any, *, base: int, fence: int) -> None:
                 if published:
-                    raise WarehouseUnavailable("the disk is full")
+                    raise NotFound("map", "1")
                 published.append(target.number)
                 self._port.publish(target, base=base, fence=fence)
 
@@ -191,7 +192,7 @@ class TestWhenPortsFail:
         ctx._open_warehouse = lambda environment: Failing(opened(environment))  # type: ignore[method-assign]
         done = promote(ctx, v2, "prod", Asked())
         assert done.state is State.REVERT_FAILED
-        assert "the disk is full" in done.reason
+        assert "no map named '1'" in done.reason
         with pytest.raises(Refused, match="prod is paused: prod-2 could not be reverted"):
             lanes.promote(lanes.build("v3"))
         assert "v2" in lanes.seen().values()
@@ -204,6 +205,32 @@ class TestWhenPortsFail:
             roll_back(lanes.ctx(), "prod")
         resume(lanes.ctx(), "prod")
         lanes.through(lanes.build("v3"))
+
+    def test_a_revert_that_the_outside_stops_goes_on_with_the_next_command(self, tmp_path: Path) -> None:
+        lanes = Lanes(tmp_path / "orders", CANARY)
+        v1 = lanes.build("v1")
+        lanes.through(v1)
+        late = lanes.plan(lanes.build("v2")).steps[1].partitions[0][-2:]
+        fault = SCRIPT.replace("for id in 1 2 3; do", f'for id in 1 2 3; do [ "$day$id" = {late}3 ] && continue;')
+        v2 = lanes.build("v2", fault)
+        published: list[int] = []
+        ctx = lanes.ctx()
+        opened = ctx._open_warehouse
+
+        class Full(Port):
+            def publish(self, target: Any, *, base: int, fence: int) -> None:
+                if published:
+                    raise WarehouseUnavailable("the disk is full")
+                published.append(target.number)
+                self._port.publish(target, base=base, fence=fence)
+
+        ctx._open_warehouse = lambda environment: Full(opened(environment))  # type: ignore[method-assign]
+        with pytest.raises(WarehouseUnavailable):
+            promote(ctx, v2, "prod", Asked())
+        assert lanes.get("prod-2").state is State.REVERTING
+        finish_interrupted(lanes.ctx(), "prod")
+        assert lanes.get("prod-2").state is State.REVERTED
+        assert lanes.seen() == dict.fromkeys(DAYS, "v1")
 
     def test_readers_never_see_a_step_that_could_not_be_published(self, tmp_path: Path) -> None:
         lanes = Lanes(tmp_path / "orders", CANARY)

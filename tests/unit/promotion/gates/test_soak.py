@@ -38,7 +38,7 @@ class TestContract(GateContract):
 
 def test_one_good_run_is_asked_for_when_nothing_else_is():
     assert result({}, run(5)) is Result.PASS
-    assert judged(SoakGate({}), look(run(5))).reason == "1 good runs over 1 partitions in stage"
+    assert judged(SoakGate({}), look(run(5))).reason == "1 good run over 1 partition in stage"
 
 
 def test_no_run_leaves_doubt_however_long_it_was_live():

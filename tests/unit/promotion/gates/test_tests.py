@@ -29,7 +29,7 @@ class TestContract(GateContract):
     ("report", "result", "words"),
     [
         (CommandReport(0, 1, tests=12), Result.PASS, "12 tests passed"),
-        (CommandReport(0, 1, tests=12, skipped=11), Result.PASS, "1 tests passed, 11 skipped"),
+        (CommandReport(0, 1, tests=12, skipped=11), Result.PASS, "1 test passed, 11 skipped"),
         (CommandReport(1, 1, tests=12, failures=3, messages=("t.a: boom",)), Result.FAIL, "3 of 12 tests failed: t.a"),
         (CommandReport(0, 1, tests=12, failures=1), Result.FAIL, "1 of 12"),
         (CommandReport(3, 1, tests=12), Result.FAIL, "exited with 3"),
