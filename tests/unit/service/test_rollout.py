@@ -25,11 +25,12 @@ from .lanes import CANARY, DAYS, ONE, Lanes, SayingGate, plug_in
 def at_state(lanes: Lanes, state: State, nth: int, work: Any) -> None:
     """Do something just as a promotion comes into a state for the nth time."""
     seen: list[State] = []
+    done: list[State] = []
 
     def look(promotion: str, now: State) -> None:
         seen.append(now)
-        if now is state and seen.count(state) == nth:
-            lanes.told.on_move = lambda promotion, state: None
+        if now is state and seen.count(state) == nth and not done:
+            done.append(now)
             work()
 
     lanes.told.on_move = look
