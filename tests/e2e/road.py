@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import pickle
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,12 +15,15 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from lanewise.adapters.ledgers.sqlite_reader import SqliteReader
 from lanewise.bootstrap import Workshop, open_context
+from lanewise.cli.app import main
 from lanewise.domain.promotion import Promotion
 from lanewise.errors import LaneError
 from lanewise.service.build import make_build
@@ -58,6 +62,7 @@ promotion:
     rollout: {canary: [25%, 50%, 100%]}
 """
 SCRIPT = """\
+set -e
 orders="$LANEWISE_OUTPUTS/orders_daily.csv"
 totals="$LANEWISE_OUTPUTS/totals_daily.csv"
 echo day,id,build > "$orders"
@@ -189,6 +194,52 @@ def start(work: Callable[[], Any]) -> Child:
         aside.rename(left)
     finally:
         os._exit(0)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """Its one JSON document."""
+        return json.loads(self.out)
+
+
+def lane(root: Path, *arguments: str, actor: str = "ana", clock: Callable[[], datetime] | None = None) -> Typed:
+    """Type a command in a forked process, without paying half a second of imports. ``clock`` is then the ledger's."""
+    scratch = Path(tempfile.mkdtemp())
+
+    def typed() -> None:
+        os.chdir(root)
+        os.environ["LANEWISE_ACTOR"] = actor
+        os.environ["COLUMNS"] = "200"
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(scratch / name, os.O_WRONLY | os.O_CREAT), number)
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115 - for good
+        if clock is not None:
+            SqliteReader.now = lambda self: clock()  # type: ignore[method-assign]
+        code: Any = 0
+        try:
+            main(list(arguments))
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    status = in_child(typed)
+    assert os.WIFEXITED(status), f"lane {' '.join(arguments)} was killed by signal {status}"
+    said = Typed(os.WEXITSTATUS(status), *((scratch / name).read_text() for name in ("out", "err")))
+    shutil.rmtree(scratch)
+    assert "Traceback" not in said.err, said.err
+    assert "error: unexpected" not in said.err, said.err
+    return said
 
 
 class Killed:

@@ -72,6 +72,7 @@ def _build(layout: Layout, target: PartitionMap, aside: Path) -> None:
         connection.execute(_FILL_RELEASE, [target.pipeline, target.number, target.build, target.config])
         _fill_map(connection, layout, target)
         connection.execute("COMMIT")
+        connection.execute("CHECKPOINT")  # closing would do it too, and say nothing when the disk is full
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, layout: Layout, table: TableMap) -> None:

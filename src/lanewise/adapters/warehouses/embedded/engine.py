@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from lanewise.adapters.warehouses.embedded.failures import cure_of
 from lanewise.errors import WarehouseUnavailable
 
 _OUTSIDE = (duckdb.IOException, duckdb.OutOfMemoryException)
@@ -52,13 +54,25 @@ def engine_errors() -> Iterator[None]:
     """Missing files, a full disk, no memory: ``WarehouseUnavailable``. Anything else is the caller's to judge."""
     try:
         yield
-    except _OUTSIDE as error:
-        raise WarehouseUnavailable(f"the warehouse's engine failed: {first_line(error)}") from error
+    except (*_OUTSIDE, duckdb.FatalException) as error:
+        said = _told(error)
+        if not isinstance(error, _OUTSIDE) and not cure_of(said):
+            raise  # a fault of the engine's own; a disk that is full at a commit is fatal to it too
+        raise WarehouseUnavailable(f"the warehouse's engine failed: {said}", hint=cure_of(said)) from error
 
 
 def first_line(error: BaseException) -> str:
     """What the engine says, without the SQL it quotes."""
     return str(error).partition("\n")[0]
+
+
+def _told(error: BaseException) -> str:
+    """What the engine says; of an error that a thread of its own had, the message among the JSON."""
+    said, found, inner = first_line(error).partition('{"exception_type"')
+    try:
+        return str(json.loads(found + inner)["exception_message"]) if found else said
+    except (ValueError, KeyError):
+        return said
 
 
 def _shared(scratch: Path) -> duckdb.DuckDBPyConnection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,11 @@ _CURES = {
     errno.EACCES: "this user may not write there: check the folder's owner",
     errno.EPERM: "this user may not write there: check the folder's owner",
 }
+
+
+def cure_of(said: str) -> str:
+    """The way on, from an error's own words; empty when they are none of the file system's."""
+    return next((cure for code, cure in _CURES.items() if os.strerror(code).lower() in said.lower()), "")
 
 
 @contextmanager
