@@ -87,6 +87,10 @@ class BuildStore(Protocol):
     def tag(self, digest: str, tag: str) -> None:
         """Name a build; a tag that names another build is refused (``Refused``): tags never move."""
 
+    def whole(self, digest: str) -> bool:
+        """Whether the build is there with its manifest and all its bytes, by size: cheap, reads none of its files.
+        False also for a build that isn't stored."""
+
     def unpack(self, digest: str, into: Path) -> None:
         """Lay the build's files out in ``into`` (made; must be empty), each verified. Never writes outside it."""
 
@@ -126,6 +130,11 @@ class Warehouse(Protocol):
 
     def maps(self) -> tuple[int, ...]:
         """The numbers of the maps that are kept, in order."""
+
+    def missing(self, number: int) -> tuple[str, ...]:
+        """What a kept map names and is not there whole (its files by existence and size), a name each; () when going
+        back to it would give readers everything. Cheap: reads no data, opens no engine. ``NotFound`` when the map
+        itself is no longer kept."""
 
     def raise_fence(self, fence: int) -> None:
         """From now on refuse writes with an older fence. ``FenceRefused`` when a newer one was seen."""

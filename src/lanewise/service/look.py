@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from lanewise.domain.canonical import short
 from lanewise.domain.environment import Environment
 from lanewise.domain.evidence import CheckResult, CommandReport, Moment
 from lanewise.domain.gate import Retained, RunRecord
@@ -15,13 +16,16 @@ from lanewise.domain.plan import Plan
 from lanewise.domain.ports import Warehouse
 from lanewise.domain.project import Column, Project, Table
 from lanewise.domain.publication import Slice, TableMap
-from lanewise.errors import LaneError
+from lanewise.errors import LaneError, NotFound
 from lanewise.service.candidate import Candidate
 from lanewise.service.command import run_command
 from lanewise.service.context import Context
-from lanewise.service.releases import environment_of, releases, stream_of
+from lanewise.service.releases import as_released, environment_of, releases
 
 Slices = Mapping[str, Sequence[Slice]]
+
+_NAMED = 3
+"""How many lost files are told by name."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,18 @@ class Eyes:
         """The build, the config and the map that a rollback out of the target would go back to."""
         if self.plan.first_release:
             return ()
-        newest = self.ctx.ledger.last(stream_of(self.ctx, self.target.name), "release.changed")
+        build, number = self.plan.base_build, self.plan.base_map
         return (
-            Retained(f"build {self.plan.base_build[7:15]}", _there(lambda: self.ctx.builds.get(self.plan.base_build))),
-            Retained(
-                "the config of its release", newest is not None and newest.data["config"] == self.plan.base_config
-            ),
-            Retained(f"map {self.plan.base_map}", _there(lambda: self.warehouse.map_at(self.plan.base_map))),
+            Retained(f"build {short(build)}", _there(lambda: self.ctx.builds.whole(build))),
+            Retained("the config of its release", _there(self._has_base_config)),
+            Retained(f"map {number}", _there(lambda: self.warehouse.map_at(number).number == number)),
+            *(Retained(f"{name} of map {number}", present=False) for name in _lost(self.warehouse, number)),
         )
+
+    def _has_base_config(self) -> bool:
+        """Its document is still in the ledger, and still says what the plan saw."""
+        released = as_released(self.ctx, self.target.name)
+        return released is not None and released.digest == self.plan.base_config
 
     def _moved(self) -> tuple[Table, ...]:
         return self.candidate.tables(tuple(t.table for t in self.plan.moved))
@@ -119,12 +127,24 @@ def _rows(table: TableMap) -> dict[str, int]:
     return {partition: sum(s.rows for s in slices) for partition, slices in table.slices.items()}
 
 
-def _there(fetch: Callable[[], object]) -> bool:
+def _there(look: Callable[[], bool]) -> bool:
+    """Whether it is; what can't be looked at is not there for a rollback either."""
     try:
-        fetch()
+        return look()
     except LaneError:
         return False
-    return True
+
+
+def _lost(warehouse: Warehouse, number: int) -> list[str]:
+    """What the map names and is gone: the first few by name, the others counted."""
+    try:
+        missing = warehouse.missing(number)
+    except NotFound:  # the map itself is, and told as such
+        return []
+    except LaneError:
+        return ["what can't be looked at"]
+    more = len(missing) - _NAMED
+    return [*missing[:_NAMED], *([f"{more} more"] if more > 0 else [])]
 
 
 def _record(ctx: Context, stream: str, environment: str) -> RunRecord | None:

@@ -241,6 +241,14 @@ class BuildStoreContract:
         with pytest.raises(NotFound):
             store.tag("sha256:" + "0" * 64, "v1.4")
 
+    def test_a_build_is_whole_until_it_is_removed(self, store: BuildStore, stored: Build) -> None:
+        """Whoever asks; what is no build is not whole, and not an error."""
+        assert store.whole(stored.digest)
+        assert not store.whole("sha256:" + "0" * 64)
+        assert not store.whole("no digest")
+        store.remove(stored.digest)
+        assert not store.whole(stored.digest)
+
     def test_a_removed_build_is_gone_and_can_come_back(
         self, store: BuildStore, stored: Build, tree: Path, tmp_path: Path
     ) -> None:

@@ -63,6 +63,10 @@ class FakeBuildStore:
         if self._tags.setdefault(tag, digest) != digest:
             raise Refused(f"the tag {tag} names another build already", hint="tags never move")
 
+    def whole(self, digest: str) -> bool:
+        """See ``BuildStore.whole``."""
+        return digest in self._builds
+
     def unpack(self, digest: str, into: Path) -> None:
         """See ``BuildStore.unpack``."""
         build, content = self._held(digest)

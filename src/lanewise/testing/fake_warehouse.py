@@ -60,6 +60,12 @@ class FakeWarehouse:
         """The kept maps."""
         return tuple(m.number for m, _, _ in self.history)
 
+    def missing(self, number: int) -> tuple[str, ...]:
+        """The slices of a kept map that the test took away (``slices``)."""
+        there = {s.location for s in self.slices}
+        held = [s for t in self.map_at(number).tables.values() for found in t.slices.values() for s in found]
+        return tuple(s.location for s in held if s.location not in there)
+
     def raise_fence(self, fence: int) -> None:
         """Refuse older writers."""
         if fence < self.fence:

@@ -51,6 +51,9 @@ class Harness(Protocol):
     def write(self, space: Space, table: Table, rows: Sequence[Row]) -> None:
         """Leave these rows as the run's output of the table, as a run would, in the table's declared types."""
 
+    def lose(self, one: Slice) -> None:
+        """Take a slice's data away behind the warehouse's back."""
+
     def read(self, table: str, environment: str = "prod") -> list[tuple[Any, ...]]:
         """What a reader who connects now sees, every column and row, sorted."""
 
@@ -261,6 +264,20 @@ class PublicationContract:
         with pytest.raises(NotFound):
             harness.open().revert(9, base=2, fence=2)
         assert harness.open().pointer().number == 2
+
+    def test_what_going_back_would_miss_is_named(self, harness: Harness) -> None:
+        """Before anybody has to go back; what other maps need is their own matter."""
+        first = published(harness, request([ORDERS], [D1, D2]), [(ORDERS, [order(D1, 1)])])  # D2 is of no rows
+        second = published(harness, request([ORDERS], [D1], build="b"), [(ORDERS, [order(D1, 2)])])
+        warehouse = harness.open()
+        assert [warehouse.missing(number) for number in (0, 1, 2)] == [(), (), ()]
+        lost = first.tables["orders"].slices[D1][0]
+        assert lost not in second.tables["orders"].slices[D1]
+        harness.lose(lost)
+        assert harness.open().missing(1) == (lost.location,)
+        assert harness.open().missing(2) == ()
+        with pytest.raises(NotFound):
+            warehouse.missing(3)
 
     def test_a_first_release_goes_back_to_nothing(self, harness: Harness) -> None:
         """Map 0 is the empty one."""

@@ -304,3 +304,14 @@ print({{"fsspec", "sqlalchemy", "duckdb", "pydantic", "rich", "asyncio"}} & set(
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("name", ["files.pack", "manifest.json", "provenance.json"])
+@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: file.write_bytes(b"[]")])
+def test_a_build_that_has_lost_something_is_not_whole(
+    store: FsspecBuildStore, tree: Path, tmp_path: Path, name: str, spoil: Callable[[Path], object]
+) -> None:
+    store.put(BUILD, tree)
+    assert store.whole(BUILD.digest)
+    spoil(tmp_path / "store" / HEX / name)
+    assert not FsspecBuildStore("store", base=tmp_path).whole(BUILD.digest)

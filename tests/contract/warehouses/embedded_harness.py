@@ -9,6 +9,7 @@ import duckdb
 from lanewise.adapters.warehouses.embedded import EmbeddedWarehouse, open_warehouse
 from lanewise.domain.environment import Connection
 from lanewise.domain.project import Table
+from lanewise.domain.publication import Slice
 from lanewise.domain.run import Space
 
 
@@ -43,6 +44,10 @@ class EmbeddedHarness:
                 connection.execute(f"insert into output values ({', '.join('?' * len(values))})", values)
             file = space.engine["outputs"][table.name]["file"].replace("'", "''")
             connection.execute(f"copy output to '{file}' (format parquet)")
+
+    def lose(self, one: Slice) -> None:
+        for location in one.location.split("\n"):
+            (self.open().layout.root / location).unlink()
 
     def read(self, table: str, environment: str = "prod") -> list[tuple[Any, ...]]:
         name = table.replace('"', '""')

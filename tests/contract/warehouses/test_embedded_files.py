@@ -13,7 +13,7 @@ from tests.contract.warehouses.embedded_harness import EmbeddedHarness
 
 from lanewise.domain.project import Check, Column, Grain, PartitionSpec, Table, TableKind
 from lanewise.domain.publication import PartitionMap
-from lanewise.errors import LaneError, Refused, RunFailed, WarehouseUnavailable, WrongInput
+from lanewise.errors import LaneError, NotFound, Refused, RunFailed, WarehouseUnavailable, WrongInput
 from lanewise.testing.warehouse import D1, D2, ORDERS, TOTALS, order, published, request, staged, with_slices
 
 HOSTILE = (
@@ -358,3 +358,20 @@ def test_names_that_differ_only_in_case_are_refused(harness):
     with pytest.raises(LaneError, match="sales"):
         published(harness, request([t for t, _ in wanted], ["all"]), wanted)
     assert harness.open().live() == PartitionMap("shop")
+
+
+def test_a_truncated_file_and_lost_columns_are_missed_and_a_map_without_its_catalog_is_not_found(harness):
+    published(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1)])])
+    published(harness, request([ORDERS], [D2]), [(ORDERS, [order(D2, 2)])])
+    layout = harness.open().layout
+    file = layout.root / harness.open().live().tables["orders"].slices[D1][0].location
+    columns = file.parents[1] / "columns.json"
+    for path, spoil in ((file, lambda: file.write_bytes(b"PAR1")), (columns, columns.unlink)):
+        before = path.read_bytes()
+        spoil()
+        assert harness.open().missing(1) == (layout.relative(path),)
+        path.write_bytes(before)
+    assert harness.open().missing(1) == ()
+    next(layout.catalogs.glob("0000000001-*.duckdb")).unlink()
+    with pytest.raises(NotFound):
+        harness.open().missing(1)

@@ -7,6 +7,7 @@ import pytest
 
 from lanewise.domain.ports import Warehouse
 from lanewise.domain.project import Table
+from lanewise.domain.publication import Slice
 from lanewise.domain.run import Space
 from lanewise.testing.fake_warehouse import FakeWarehouse, Row
 from lanewise.testing.warehouse import Harness, PublicationContract
@@ -21,6 +22,10 @@ class FakeHarness:
 
     def write(self, space: Space, table: Table, rows: Sequence[Row]) -> None:
         self.lanes["prod"].write(space.run, table.name, rows)
+
+    def lose(self, one: Slice) -> None:
+        for fake in self.lanes.values():
+            fake.slices = [s for s in fake.slices if s.location != one.location]
 
     def read(self, table: str, environment: str = "prod") -> list[tuple[Any, ...]]:
         fake = self.lanes[environment]

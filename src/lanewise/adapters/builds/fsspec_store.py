@@ -114,6 +114,14 @@ class FsspecBuildStore:
                 f"the tag {tag} names build {short(holder or '')} already", hint="tags never move: choose another name"
             )
 
+    def whole(self, digest: str) -> bool:
+        """See ``BuildStore``."""
+        with self._watched("read"):
+            try:
+                return self._is_whole(_folder(digest), self._get(digest, ()))
+            except (NotFound, BuildTampered):
+                return False
+
     def unpack(self, digest: str, into: Path) -> None:
         """See ``BuildStore``. On any error ``into`` is left empty."""
         with self._watched("unpacked"):

@@ -70,19 +70,20 @@ def branches(layout: Layout, slices: Iterable[Slice]) -> tuple[Branch, ...]:
     files: dict[str, list[str]] = {}
     root, readable = str(layout.root), layout.folders_are_readable
     for location in locations(slices):
-        files.setdefault(_folder(location), []).append(f"{root}/{location}")
+        files.setdefault(schema_folder(location), []).append(f"{root}/{location}")
     schemas = {folder: read_schema(f"{root}/{folder}") for folder in files}
     return tuple(Branch(schemas[f].columns, schemas[f].hive, tuple(paths), readable) for f, paths in files.items())
 
 
-def _folder(location: str) -> str:
+def schema_folder(location: str) -> str:
+    """The folder that holds the columns of a slice's file, relative to the warehouse."""
     return "/".join(location.split("/", _DEPTH)[:_DEPTH])
 
 
 def columns_of(layout: Layout, slices: Sequence[Slice]) -> tuple[Column, ...]:
     """The columns of all these slices in order of appearance, each in a type that holds every slice's values.
     A column that some slice lacks is nullable."""
-    folders = dict.fromkeys(_folder(line) for s in slices for line in s.location.split("\n") if line)
+    folders = dict.fromkeys(schema_folder(line) for s in slices for line in s.location.split("\n") if line)
     schemas = [read_schema(f"{layout.root}/{folder}").columns for folder in folders]
     found: dict[str, Column] = {}
     for columns in schemas:

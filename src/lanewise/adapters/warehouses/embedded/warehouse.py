@@ -13,6 +13,7 @@ from lanewise.adapters.warehouses.embedded.catalogs import Catalogs
 from lanewise.adapters.warehouses.embedded.holdings import Holdings
 from lanewise.adapters.warehouses.embedded.layout import Layout
 from lanewise.adapters.warehouses.embedded.sources import Sources
+from lanewise.adapters.warehouses.embedded.wholeness import missing
 from lanewise.domain.comparison import TableComparison
 from lanewise.domain.environment import Connection
 from lanewise.domain.evidence import CheckResult
@@ -73,6 +74,10 @@ class EmbeddedWarehouse:
     def maps(self) -> tuple[int, ...]:
         """The kept maps that were live."""
         return self.catalogs.numbers()
+
+    def missing(self, number: int) -> tuple[str, ...]:
+        """The files that are gone or of another size."""
+        return missing(self.catalogs, number)
 
     def raise_fence(self, fence: int) -> None:
         """Refuse older writers."""
