@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache, cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Verdict
 from lanewise.domain.ports import BuildStore, Ledger, Login, Orchestrator, Secrets, SecretStore, Warehouse
 from lanewise.domain.project import Project
 from lanewise.domain.promotion import State
-from lanewise.errors import NotFound
+from lanewise.errors import ConfigError, NotFound
 from lanewise.service.context import Actor, Progress
+from lanewise.service.home import Founding, Home, remembered, require_same, require_unmoved
 
 PROJECT_FILE = "lanewise.yaml"
 
@@ -41,10 +44,15 @@ class Quiet:
 
 
 class Workshop:
-    """One project's ports, opened on first use. Satisfies ``service.context.Context``."""
+    """One project's ports, opened on first use. Satisfies ``service.context.Context``.
 
-    def __init__(self, root: Path, progress: Progress | None = None) -> None:
+    ``steady``: for what must work whatever the working copy is like (a rollback, a look at the record). Variables of
+    this command override nothing, and a broken or moved environments file gives way to the pinned one, with a word.
+    """
+
+    def __init__(self, root: Path, progress: Progress | None = None, *, steady: bool = False) -> None:
         self.root = root
+        self.steady = steady
         self.home = root / ".lanewise"
         self.progress: Progress = progress or Quiet()
         self._warehouses: dict[str, Warehouse] = {}
@@ -61,25 +69,43 @@ class Workshop:
         """The working tree's environments file."""
         from lanewise.config.load import load_config  # noqa: PLC0415 - as above
 
-        return load_config(self.root, self.project, self.overrides)
+        try:
+            found = load_config(self.root, self.project, self.overrides)
+        except ConfigError as error:
+            return self._pinned_instead(error)
+        if self.steady and self._kept is not None and (moved := self._kept.moved_by(found)):
+            self.progress.say(f"environments.yaml moves {', '.join(moved)}; the remembered places are used")
+            return replace(
+                found, ledger=self._kept.ledger, builds=self._kept.builds, checkpoints=self._kept.checkpoints
+            )
+        return found
 
     @property
     def overrides(self) -> Mapping[str, str]:
         """The ``LANEWISE__*`` variables in force for this command."""
-        return lanewise_variables(os.environ)
+        return {} if self.steady else lanewise_variables(os.environ)
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger that the config names, by its URL's scheme."""
-        url = self.config.ledger
+        """The ledger that this project began with; before its first event, the one that the config names."""
+        url = self._kept.ledger if self._kept else self.config.ledger
         scheme = url.partition(":")[0].partition("+")[0]
         opened: Ledger = _pick("lanewise.ledgers", scheme).load()(url, base=self.root)
-        return opened
+        if self._kept:
+            require_same(self._kept, self.project.name, opened)
+            return opened
+        config = self.config
+        founding: Any = Founding(
+            opened, self.home, partial(Home, self.project.name, config.ledger, config.builds, config.checkpoints)
+        )
+        return cast("Ledger", founding)
 
     @cached_property
     def builds(self) -> BuildStore:
-        """The build store that the config names."""
-        store: BuildStore = _pick("lanewise.builds", "fsspec").load()(self.config.builds, base=self.root)
+        """The build store that this project began with."""
+        self._require_unmoved()
+        place = self._kept.builds if self._kept else self.config.builds
+        store: BuildStore = _pick("lanewise.builds", "fsspec").load()(place, base=self.root)
         return store
 
     @cached_property
@@ -118,19 +144,45 @@ class Workshop:
                 source = environment.connection("src")
             except NotFound:
                 source = None
-            self._warehouses[key] = _pick("lanewise.warehouses", destination.type).load()(
+            self._require_unmoved()
+            warehouse: Warehouse = _pick("lanewise.warehouses", destination.type).load()(
                 home=self.home, environment=environment.name, project=self.project.name,
                 destination=destination, source=source, secrets=self.secrets,
             )  # fmt: skip
+            if not self.steady:
+                from lanewise.service.astray import require_known  # noqa: PLC0415 - only for commands that act
+
+                require_known(self, environment.name, warehouse)
+            self._warehouses[key] = warehouse
         return self._warehouses[key]
 
+    @cached_property
+    def _kept(self) -> Home | None:
+        """What was remembered when this project's first event was written."""
+        return remembered(self.home)
 
-def open_context(directory: Path | None = None, progress: Progress | None = None) -> Workshop:
-    """The project that ``directory`` (or the current one) lies in. ``NotFound`` outside of any project."""
+    def _require_unmoved(self) -> None:
+        if self._kept is not None and not self.steady:
+            with suppress(ConfigError):  # the pinned config is in force then, and the stories say so
+                require_unmoved(self._kept, self.config)
+
+    def _pinned_instead(self, error: ConfigError) -> Config:
+        from lanewise.service.configure import pinned  # noqa: PLC0415 - only when the file is broken
+
+        found = pinned(self) if self.steady and self._kept is not None else None
+        if found is None:
+            raise error
+        self.progress.say(f"environments.yaml is broken: {error.message}; the pinned config is in force")
+        return found
+
+
+def open_context(directory: Path | None = None, progress: Progress | None = None, *, steady: bool = False) -> Workshop:
+    """The project that ``directory`` (or the current one) lies in. ``NotFound`` outside of any project. ``steady``: see
+    ``Workshop``."""
     start = (directory or Path.cwd()).absolute()
     for folder in (start, *start.parents):
         if (folder / PROJECT_FILE).is_file():
-            return Workshop(folder, progress)
+            return Workshop(folder, progress, steady=steady)
     raise NotFound("project file", PROJECT_FILE, hint=f"no {PROJECT_FILE} in {start} or above; `lane init` writes one")
 
 

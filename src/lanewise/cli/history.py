@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lanewise.bootstrap import open_context
 from lanewise.cli.output import Format, FormatOption, note, print_json
+from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
 from lanewise.domain.event import Event
 from lanewise.service.history import history as read_history
@@ -30,7 +30,7 @@ def history(
     """Show who did what, where and when; newest last."""
     as_json = format is Format.JSON
     shown = limit if limit or as_json else _SCREEN
-    events = read_history(open_context(), environment=environment, stream=stream, since=since, limit=shown)
+    events = read_history(workshop(steady=True), environment=environment, stream=stream, since=since, limit=shown)
     if as_json:
         print_json(events)
         return

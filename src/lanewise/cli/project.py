@@ -6,6 +6,6 @@ from lanewise.bootstrap import Workshop, open_context
 from lanewise.cli.narration import Narration
 
 
-def workshop() -> Workshop:
-    """The project around the current folder, telling its progress to the terminal."""
-    return open_context(progress=Narration())
+def workshop(*, steady: bool = False) -> Workshop:
+    """The project around the current folder, telling its progress to the terminal. ``steady``: see ``Workshop``."""
+    return open_context(progress=Narration(), steady=steady)

@@ -33,7 +33,7 @@ def back(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Flip an environment back: code, config and data together. Recomputes nothing and waits for no freeze."""
-    ctx = workshop()
+    ctx = workshop(steady=True)
     done = roll_back(ctx, environment, build=build, reason=reason, dry_run=dry_run)
     if format_ is Format.JSON:
         print_json(done)

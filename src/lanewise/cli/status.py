@@ -24,7 +24,7 @@ def show(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show the lanes: what is live in each environment, and what is on its way into it."""
-    found = status(workshop(), environment)
+    found = status(workshop(steady=True), environment)
     if format_ is Format.JSON:
         print_json(found)
     else:
@@ -61,7 +61,8 @@ def _live(lane: LaneStatus) -> str:
 def _signs(lane: LaneStatus) -> list[tuple[str, str, str]]:
     """What stands beside the road: a mark, its colour, a line that ends in what to type."""
     name = lane.environment
-    lines = [("◌", "yellow", _coming(p)) for p in lane.coming]
+    lines = [("✕", "red", lane.astray)] if lane.astray else []
+    lines += [("◌", "yellow", _coming(p)) for p in lane.coming]
     if lane.paused is not None:
         lines.append(("‖", "yellow", f"paused: {lane.paused} → lane resume {name}"))
     return lines + [

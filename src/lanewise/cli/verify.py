@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from lanewise.bootstrap import open_context
 from lanewise.cli.output import Format, FormatOption, print_json
+from lanewise.cli.project import workshop
 from lanewise.service.verify import Verified
 from lanewise.service.verify import verify as verify_history
 
@@ -20,7 +20,7 @@ def verify(
     key: Annotated[str, typer.Option(metavar="ID", help="Fail unless the checkpoints are signed by this key.")] = "",
 ) -> None:
     """Check the hash chain, every signed checkpoint, and that nothing is cut off. Exits 1 at the first bad place."""
-    verified = verify_history(open_context(), key=key)
+    verified = verify_history(workshop(steady=True), key=key)
     if format is Format.JSON:
         print_json(verified)
         return

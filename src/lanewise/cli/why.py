@@ -26,7 +26,7 @@ def ask(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Say what a promotion waits for, who can do something about it, and the command to type."""
-    ctx = workshop()
+    ctx = workshop(steady=True)
     told, found = why(ctx, promotion), load(ctx, promotion)
     if format_ is Format.JSON:
         print_json({"id": found.id, "state": found.state, **plain(told)})

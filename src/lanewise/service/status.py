@@ -1,9 +1,11 @@
-"""The lanes at a glance: what is live where, since when, and what is on its way. Reads the ledger only."""
+"""The lanes at a glance: what is live where, since when, what is on its way. Reads the ledger and the pointers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lanewise.errors import LaneError
+from lanewise.service.astray import astray
 from lanewise.service.context import Context
 from lanewise.service.promotions import open_promotions
 from lanewise.service.releases import HELD_BY, Release, live_release, paused, quarantined, stream_of
@@ -21,7 +23,8 @@ class OnItsWay:
 
 @dataclass(frozen=True)
 class LaneStatus:
-    """One environment. ``live`` is None when nothing was ever released there."""
+    """One environment. ``live`` is None when nothing was ever released there. ``astray``: why what readers see there is
+    not that release, or can't be told; empty where all is well."""
 
     environment: str
     live: Release | None
@@ -29,6 +32,7 @@ class LaneStatus:
     paused: str | None
     quarantined: tuple[str, ...]
     tags: tuple[str, ...] = ()
+    astray: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,15 @@ def _lane(ctx: Context, name: str, tags: dict[str, tuple[str, ...]]) -> LaneStat
     events = ctx.ledger.read(stream_of(ctx, name), types=HELD_BY)
     live = live_release(ctx, name)
     coming = tuple(OnItsWay(p.id, p.build, p.state.value, p.reason) for p in open_promotions(ctx, name))
-    return LaneStatus(name, live, coming, paused(events), quarantined(events), tags.get(live.build, ()) if live else ())
+    known_as = tags.get(live.build, ()) if live else ()
+    return LaneStatus(name, live, coming, paused(events), quarantined(events), known_as, _astray(ctx, name))
+
+
+def _astray(ctx: Context, name: str) -> str:
+    try:
+        return astray(ctx, name)
+    except LaneError as trouble:  # one warehouse that is away keeps nobody from looking at the other lanes
+        return f"what readers see can't be told: {trouble.message}"
 
 
 def _tags(ctx: Context) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from lanewise.domain.event import Draft, Event
 from lanewise.errors import LedgerTampered
 from lanewise.ledger.chain import EMPTY, Head, verify_chain
 from lanewise.ledger.checkpoints import Checkpoint, Statement, is_genuine, key_id, sign
+from lanewise.service.astray import astray
 from lanewise.service.checkpoints import CheckpointFolder
 from lanewise.service.context import Context
 
@@ -87,7 +88,8 @@ def checkpoint(ctx: Context) -> Checkpoint | None:
 
 
 def verify(ctx: Context, *, key: str = "") -> Verified:
-    """Check the whole history: the chain, every checkpoint's signature and event, the end, the key.
+    """Check the whole history: the chain, every checkpoint's signature and event, the end, the key; and that each
+    lane's warehouse shows what the history says was released there last.
 
     ``key``: the id that the signing key must have, for those who noted it. Raises ``LedgerTampered`` naming the
     first bad place.
@@ -107,6 +109,7 @@ def verify(ctx: Context, *, key: str = "") -> Verified:
         text = f"cut off: {folder.file(newest.seq)} signed event {newest.seq}, and the ledger ends at {seen.head[0]}"
         raise _tampered(seen.head[0] + 1, text)
     _check_files(folder, seen.journalled)
+    _check_lanes(ctx)
     return Verified(*seen.head, checkpoints=len(known), unsigned=seen.unsigned, key=signer)
 
 
@@ -151,6 +154,16 @@ def _check_files(folder: CheckpointFolder, journalled: Iterable[Event]) -> None:
         if not isinstance(seq, int) or not folder.file(seq).exists():
             text = f"event {event.seq} says that event {seq} was signed, and that checkpoint is gone from {folder.path}"
             raise LedgerTampered(text, hint="put it back; without it a cut or a rewritten chain may not show")
+
+
+def _check_lanes(ctx: Context) -> None:
+    prefix = f"environment/{ctx.project.name}/"
+    told = [stream.removeprefix(prefix) for stream in ctx.ledger.streams(prefix)]
+    for name in dict.fromkeys([*ctx.config.environments, *told]):
+        difference = astray(ctx, name)
+        if difference:
+            hint = f"it was published past this ledger, or with another one: `lane history --environment {name}`"
+            raise LedgerTampered(difference, hint=hint)
 
 
 def _rewritten(differing: Statement, known: Iterable[Checkpoint], first: str) -> LedgerTampered:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from lanewise.adapters.ledgers.sql import SqlLedger, open_ledger
-from lanewise.domain.environment import Config
+from lanewise.domain.environment import Config, Environment
 from lanewise.domain.event import Draft
 from lanewise.service.context import Actor
+from lanewise.testing.fake_warehouse import FakeWarehouse
 
 
 @dataclass
@@ -31,6 +32,9 @@ class Room:
     @property
     def folder(self) -> Path:
         return self.root / self.config.checkpoints
+
+    def warehouse(self, environment: Environment) -> FakeWarehouse:
+        return FakeWarehouse()  # nothing is live in it
 
     def write(self, count: int, stream: str = "promotion/shop/prod/1") -> None:
         for number in range(count):

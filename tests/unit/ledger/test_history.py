@@ -22,8 +22,8 @@ def told(room):
     """A room in which something happened in two lanes and in another project."""
     room.config = Config(environments={name: Environment(name, 0, {}, {}) for name in ("dev", "prod")}, document={})
     for stream, kind in (
-        ("config/shop", "config.applied"), ("promotion/shop/prod/1", "promotion.requested"),
-        ("environment/shop/dev", "environment.paused"), ("environment/shop/prod", "release.changed"),
+        ("config/shop", "config.applied"), ("promotion/shop/prod/1", "promotion.finished"),
+        ("environment/shop/dev", "environment.paused"), ("environment/shop/prod", "quarantine.lifted"),
         ("environment/other/prod", "release.changed"), ("run/shop/prod/r1", "run.ended"),
     ):  # fmt: skip
         room.ledger.append(stream, [Draft(kind, {"build": BUILD})], actor="ana")
@@ -88,7 +88,7 @@ def test_places_are_named_as_people_say_them(stream, name):
 @pytest.fixture
 def lane(told, monkeypatch):
     def run(module: SimpleNamespace, *arguments: str):
-        monkeypatch.setattr(module, "open_context", lambda: told)
+        monkeypatch.setattr(module, "workshop", lambda *, steady: told)
         return CliRunner().invoke(module.app, list(arguments))
 
     return run
@@ -97,7 +97,7 @@ def lane(told, monkeypatch):
 def test_the_command_prints_a_line_an_event(lane):
     lines = lane(command).stdout.splitlines()
     assert len(lines) == 6
-    assert lines[1].split() == ["2", *lines[1].split()[1:3], "ana", "promotion.requested", "prod-1", "build=3f9a2c71"]
+    assert lines[1].split() == ["2", *lines[1].split()[1:3], "ana", "promotion.finished", "prod-1", "build=3f9a2c71"]
     assert lines[1].index("prod-1") == lines[3].index("prod")
 
 
