@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -121,6 +122,9 @@ def lane(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run ``lane`` and exit: 0 done, 1 refused, 2 wrong input, 3 outside broke."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no arrow shows a question mark
     try:
         app(arguments, standalone_mode=True)
     except LaneError as error:

@@ -38,7 +38,8 @@ FormatOption = Annotated[Format, typer.Option("--format", help="text for people,
 
 def print_json(data: object) -> None:
     """One JSON document on standard output; dataclasses, tuples and dates are made plain."""
-    typer.echo(json.dumps(plain(data), indent=2, ensure_ascii=False))
+    unicode = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    typer.echo(json.dumps(plain(data), indent=2, ensure_ascii=not unicode))
 
 
 @cache

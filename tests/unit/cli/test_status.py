@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from .conftest import Terminal
@@ -50,7 +54,7 @@ def test_as_json_it_has_stable_keys(terminal: Terminal) -> None:
     found = terminal.lane("status", "--format", "json").json
     assert list(found) == ["project", "lanes"]
     stage, prod = found["lanes"]
-    assert list(stage) == ["environment", "live", "coming", "paused", "quarantined", "tags"]
+    assert list(stage) == ["environment", "live", "coming", "paused", "quarantined", "tags", "astray"]
     assert list(stage["live"]) == [
         "build",
         "config",
@@ -81,3 +85,16 @@ def test_it_works_from_anywhere_in_the_project_and_by_directory(
     terminal.lane("status")
     monkeypatch.chdir(tmp_path)
     assert "orders" in terminal.lane("-C", str(terminal.root), "status")
+
+
+def test_a_terminal_without_arrows_gets_question_marks_and_programs_get_all(terminal: Terminal) -> None:
+    terminal.lane("pause", "prod", "--reason", "größer →")
+
+    def shown(*arguments: str) -> str:
+        command = [sys.executable, "-c", "from lanewise.cli.app import main; main()", *arguments]
+        done = subprocess.run(command, cwd=terminal.root, env={**os.environ, "PYTHONIOENCODING": "ascii"}, check=True,
+                              capture_output=True)  # fmt: skip
+        return done.stdout.decode("ascii")
+
+    assert "paused: gr??er ?" in shown("status")
+    assert json.loads(shown("status", "--format", "json"))["lanes"][1]["paused"] == "größer →"
