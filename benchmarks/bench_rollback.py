@@ -37,9 +37,9 @@ import lanewise
 with lanewise.current().run() as run:
     run.sql(f\"\"\"
         insert into {run.output('daily')}
-        select cast(at as date) as day, NUMBER
-        from range(date '2024-01-01', date '2025-01-01', interval 1 day) days(at)
-        where cast(at as date) in {run.partitions}
+        select cast(moment as date) as day, NUMBER
+        from range(date '2024-01-01', date '2025-01-01', interval 1 day) days(moment)
+        where cast(moment as date) in {run.partitions}
     \"\"\")
 """
 
