@@ -2,7 +2,7 @@
 
 *Full* is ``lane run prod`` over all 365 partitions: write, audit, publish. *Canary* is ``lane promote --to prod`` of
 a build with a fault, up to where its first step stops it. So everything is counted: the start of the processes, the
-build, plan and gates, 19 of 365 partitions by the new build, 3 of them twice by the old one (the A/A noise floor),
+build, plan and gates, 19 of 365 partitions by the new build, 3 of them once more by the old one (the A/A noise floor),
 the comparison down to the changed keys, and going back. Each round makes a new faulty build.
 
 Sized so that the work in a partition outweighs what a promotion costs whatever its size (some seconds): 1,000 rows a
