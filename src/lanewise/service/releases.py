@@ -96,6 +96,17 @@ def paused(events: Sequence[Event]) -> str | None:
     return reason
 
 
+def follow_ups(events: Sequence[Event]) -> tuple[Mapping[str, str], ...]:
+    """What broken glass still owes in an environment: ``gate``, ``what`` and ``due`` (ISO 8601 UTC) of each."""
+    owed: dict[str, Mapping[str, str]] = {}
+    for event in events:
+        if event.type == "followup.opened":
+            owed[event.data["gate"]] = dict(event.data)
+        elif event.type == "followup.settled":
+            owed.pop(event.data["gate"], None)
+    return tuple(owed.values())
+
+
 def as_released(ctx: Context, environment: str) -> Environment | None:
     """The environment with the config its live release was made with; None when nothing was ever released.
 
