@@ -10,6 +10,7 @@ from lanewise.promotion.approvals import Missing, approved, bound_to, expired, m
 from lanewise.promotion.breakglass import seconds_missing
 from lanewise.promotion.states import FINAL, abort_to, holds_lock
 from lanewise.service import promotions
+from lanewise.service.authors import authors_of
 from lanewise.service.configure import in_force
 from lanewise.service.context import Context
 from lanewise.service.ground import recorded_plan
@@ -56,12 +57,6 @@ def reject(ctx: Context, promotion_id: str, reason: str) -> Promotion:
         raise Refused(f"{promotion.id} is {promotion.state.value} and can't be rejected any more",
                       hint=f"`lane rollback {promotion.environment}` takes back what it did")  # fmt: skip
     return Journal(ctx, promotion).move(State.REJECTED, f"{ctx.actor.name}: {reason}")
-
-
-def authors_of(ctx: Context, promotion: Promotion) -> tuple[str, ...]:
-    """Who wrote the build: the commit's authors, and whoever built it from a tree with uncommitted changes."""
-    provenance = ctx.builds.get(promotion.build).provenance
-    return (*provenance.authors, *([provenance.built_by] if provenance.dirty and provenance.built_by else []))
 
 
 def retry(ctx: Context, promotion_id: str) -> Promotion:

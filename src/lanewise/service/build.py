@@ -22,6 +22,7 @@ from lanewise.service.context import Context
 from lanewise.service.provenance import Checkout, look_at_git
 
 _TRIES = 20
+_BASES = 10  # so many earlier commits are tried: a rebase may have dropped some of them
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def make(ctx: Context, *, tag: str | None = None) -> Made:
     if tag is not None:
         check_tag(tag)
     git: list[Checkout | None] = []
-    looking = Thread(target=lambda: git.append(look_at_git(ctx.root)), daemon=True)
+    built = _built_commits(ctx)
+    looking = Thread(target=lambda: git.append(look_at_git(ctx.root, built)), daemon=True)
     looking.start()  # while git runs, the files are read
     manifest = make_manifest(ctx.root, ctx.project)
     build, new = _stored(ctx, manifest), False
@@ -140,13 +142,20 @@ def _provenance(ctx: Context, manifest: Manifest, git: Checkout | None) -> Prove
     )
 
 
+def _built_commits(ctx: Context) -> list[str]:
+    """The commits of the newest recorded builds, newest first."""
+    events = ctx.ledger.read(f"build/{ctx.project.name}", types=["build.recorded"])
+    commits = (event.data.get("commit") for event in reversed(events))
+    return list(dict.fromkeys(commit for commit in commits if commit))[:_BASES]
+
+
 def _record(ctx: Context, build: Build, tag: str | None) -> None:
     """Bring the ledger up to the store: one ``build.recorded`` a digest, one ``build.tagged`` a tag."""
     origin = build.provenance
     drafts = [
         Draft("build.recorded", {
             "digest": build.digest, "commit": origin.commit, "dirty": origin.dirty, "authors": list(origin.authors),
-            "files": len(build.manifest.files), "bytes": build.size,
+            "built_by": origin.built_by, "files": len(build.manifest.files), "bytes": build.size,
         }),
         *([Draft("build.tagged", {"digest": build.digest, "tag": tag})] if tag else []),
     ]  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess  # git has no library that is lighter than its own command
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from lanewise.builds.selection import ENVIRONMENTS_FILE
 
 _TIMEOUT = 60.0  # seconds; a repository on a slow network disk
 _REDIRECTING = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"}  # set inside git's hooks
-_AUTHORS = "%an <%ae>%x00%cn <%ce>%x00%(trailers:key=Co-authored-by,valueonly,separator=%x00)"
+_RECENT = 50  # commits looked at where it is not known which one was built before
+_AUTHORS = "%an <%ae>%x00%cn <%ce>%x00%(trailers:key=Co-authored-by,valueonly,separator=%x00)%x00"
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,13 @@ class Checkout:
         return self.changed or any(os.path.relpath(path.resolve(), real) not in self.tracked for path in unknown)
 
 
-def look_at_git(root: Path) -> Checkout | None:
-    """The repository that ``root`` lies in, or None where there is none. Never raises."""
-    if not any(os.path.lexists(folder / ".git") for folder in (root, *root.parents)):
+def look_at_git(root: Path, built: Sequence[str] = ()) -> Checkout | None:
+    """The repository that ``root`` lies in, or None where there is none. Never raises.
+
+    ``built`` are the commits of earlier builds, newest first: the authors are those of all commits since the first
+    one that this repository knows, and where it knows none (a shallow clone, say), of the last 50.
+    """
+    if not _in_repository(root):
         return None
     try:
         status = _git(root, "status", "--porcelain=v2", "--branch", "-z", "-uno", "--",
@@ -44,11 +50,40 @@ def look_at_git(root: Path) -> Checkout | None:
         tracked = frozenset(_git(root, "ls-files", "-z").split("\0")) - {""}
         heads, changed = _read_status(status)
         commit = _known(heads.get("oid", ""))
-        authors = tuple(_git(root, "log", "-1", f"--format={_AUTHORS}").strip("\n").split("\0")) if commit else ()
+        authors = _authors(root, commit, built) if commit else ()
     except (OSError, subprocess.SubprocessError) as error:
         return Checkout(fault=_reason(error))
     branch = _known(heads.get("head", ""))
-    return Checkout(commit, branch, changed, tuple(dict.fromkeys(filter(None, authors))), tracked)
+    return Checkout(commit, branch, changed, authors, tracked)
+
+
+def authors_between(root: Path, base: str, head: str) -> tuple[str, ...]:
+    """The authors, committers and co-authors of all commits in ``head`` that are not in ``base``, those of merged
+    branches included; () where git can't tell. Never raises."""
+    if not _in_repository(root):
+        return ()
+    try:
+        return _logged(root, head, f"^{base}")
+    except (OSError, subprocess.SubprocessError):
+        return ()
+
+
+def _authors(root: Path, commit: str, built: Sequence[str]) -> tuple[str, ...]:
+    """Of the commit itself in any case: a build of it may differ from the one before by its interpreter alone."""
+    own = _logged(root, "-1", commit)
+    for base in built:
+        with suppress(subprocess.CalledProcessError):  # this repository does not know that commit
+            return tuple(dict.fromkeys((*own, *_logged(root, commit, f"^{base}"))))
+    return _logged(root, f"-{_RECENT}", commit)
+
+
+def _logged(root: Path, *which: str) -> tuple[str, ...]:
+    told = _git(root, "log", f"--format={_AUTHORS}", *which, "--")
+    return tuple(dict.fromkeys(name for part in told.split("\0") if (name := part.strip())))
+
+
+def _in_repository(root: Path) -> bool:
+    return any(os.path.lexists(folder / ".git") for folder in (root, *root.parents))
 
 
 def _read_status(status: str) -> tuple[dict[str, str], bool]:

@@ -62,8 +62,8 @@ def test_a_build_is_stored_and_recorded_once(root: Path) -> None:
     assert first.build == second.build == ctx.builds.get(first.build.digest)
     assert first.build.provenance.built_by == "ana"
     assert recorded(ctx) == [
-        ("build.recorded", {"digest": first.build.digest, "commit": None, "dirty": False, "authors": [], "files": 3,
-                            "bytes": first.build.size})
+        ("build.recorded", {"digest": first.build.digest, "commit": None, "dirty": False, "authors": [],
+                            "built_by": "ana", "files": 3, "bytes": first.build.size})
     ]  # fmt: skip
 
 
