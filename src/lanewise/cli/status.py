@@ -65,6 +65,7 @@ def _signs(lane: LaneStatus) -> list[tuple[str, str, str]]:
     lines += [("◌", "yellow", _coming(p)) for p in lane.coming]
     if lane.paused is not None:
         lines.append(("‖", "yellow", f"paused: {lane.paused} → lane resume {name}"))
+    lines += [("!", "yellow", f"owed: {what}") for what in lane.owed]
     return lines + [
         ("✕", "red", f"build {short(build)} is in quarantine → lane resume {name} --build {short(build)}")
         for build in lane.quarantined

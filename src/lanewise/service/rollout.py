@@ -21,7 +21,7 @@ from lanewise.domain.project import Column
 from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.publication import PartitionMap
 from lanewise.domain.words import counted
-from lanewise.errors import FenceRefused, GroundMoved, LaneError, LeaseHeld, OutsideBroke, RunFailed
+from lanewise.errors import FenceRefused, GroundMoved, LaneError, LeaseHeld, OutsideBroke, Refused, RunFailed
 from lanewise.promotion.breakglass import FREEZE, skips
 from lanewise.promotion.canary.judge import Judgement, judge
 from lanewise.promotion.freeze import open_window
@@ -125,6 +125,10 @@ class Rollout:
         plan = self.plan_now()
         if plan.digest != self.journal.promotion.plan:
             self.journal.write("promotion.planned", plan=plan.digest, document=plan)
+        gone = [one.what for one in self._eyes(Moment.BEFORE, Computed()).retained() if not one.present]
+        if gone:  # whether or not the gate `retained` is asked for
+            raise Refused(f"a rollback out of {self.target.name} would miss {', '.join(gone)}",
+                          hint="bring it back first: what can't be rolled back is not promoted")  # fmt: skip
         self.journal.write("promotion.acquired", fence=self.fence, base_map=self.warehouse.pointer().number)
         self.journal.move(State.PREPARING, "the lane is ours")
 

@@ -8,7 +8,7 @@ from lanewise.errors import LaneError
 from lanewise.service.astray import astray
 from lanewise.service.context import Context
 from lanewise.service.promotions import open_promotions
-from lanewise.service.releases import HELD_BY, Release, live_release, paused, quarantined, stream_of
+from lanewise.service.releases import HELD_BY, Release, follow_ups, live_release, paused, quarantined, stream_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class OnItsWay:
 @dataclass(frozen=True)
 class LaneStatus:
     """One environment. ``live`` is None when nothing was ever released there. ``astray``: why what readers see there is
-    not that release, or can't be told; empty where all is well."""
+    not that release, or can't be told; empty where all is well. ``owed``: what broken glass owes, a sentence each."""
 
     environment: str
     live: Release | None
@@ -33,6 +33,7 @@ class LaneStatus:
     quarantined: tuple[str, ...]
     tags: tuple[str, ...] = ()
     astray: str = ""
+    owed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def _lane(ctx: Context, name: str, tags: dict[str, tuple[str, ...]]) -> LaneStat
     live = live_release(ctx, name)
     coming = tuple(OnItsWay(p.id, p.build, p.state.value, p.reason) for p in open_promotions(ctx, name))
     known_as = tags.get(live.build, ()) if live else ()
-    return LaneStatus(name, live, coming, paused(events), quarantined(events), known_as, _astray(ctx, name))
+    owed = tuple(f"{one['what']}, by {one['due'][:10]}" for one in follow_ups(events))
+    return LaneStatus(name, live, coming, paused(events), quarantined(events), known_as, _astray(ctx, name), owed)
 
 
 def _astray(ctx: Context, name: str) -> str:

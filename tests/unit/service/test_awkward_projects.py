@@ -130,3 +130,13 @@ def test_a_config_that_moves_the_warehouse_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="moves the warehouse of prod"):
         lanes.promote(v1)
     assert lanes.seen() == dict.fromkeys(DAYS, "v1")
+
+
+def test_what_a_rollback_could_not_bring_back_is_not_promoted_over_whatever_gates_are_asked_for(tmp_path: Path) -> None:
+    lanes = Lanes(tmp_path / "orders", PEOPLE + "environments: {prod: {}}\n")
+    lanes.through(lanes.build("v1"))
+    v2 = lanes.build("v2")
+    next((lanes.root / ".lanewise" / "warehouse" / "prod" / "versions").rglob("*.parquet")).unlink()
+    with pytest.raises(Refused, match="a rollback out of prod would miss"):
+        lanes.promote(v2)
+    assert lanes.get("prod-2").state is State.READY

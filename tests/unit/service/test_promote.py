@@ -18,6 +18,7 @@ from lanewise.service.hold import pause, resume
 from lanewise.service.live import run_live
 from lanewise.service.releases import follow_ups
 from lanewise.service.rollback import roll_back
+from lanewise.service.status import status
 
 from .lanes import APPROVED, BLUE_GREEN, CANARY, DAYS, ONE, TWO, TWO_APPROVED, Lanes, SayingGate, plug_in
 
@@ -481,6 +482,13 @@ class TestBreakGlass:
         lanes.promote(v1)
         (owed,) = follow_ups(lanes.ledger.read("environment/orders/prod"))
         assert (owed["gate"], "prod is down" in owed["what"]) == ("soak", True)
+        assert "prod is down" in status(lanes.ctx(), "prod").lanes[0].owed[0]
+        run_live(lanes.ctx(), "stage", DAYS[:1])
+        v2 = lanes.build("v2")
+        lanes.through(v2, "stage")
+        run_live(lanes.ctx(), "stage", DAYS[:1])
+        lanes.through(v2)
+        assert status(lanes.ctx(), "prod").lanes[0].owed == ()
 
     def test_a_skip_that_has_run_out_asks_the_gate_again(self, tmp_path: Path) -> None:
         from datetime import timedelta
