@@ -1,1 +1,1 @@
-"""To come."""
+"""Files to one digest-named Build: what is taken, how it is named, how two of them differ."""

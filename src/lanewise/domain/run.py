@@ -20,7 +20,6 @@ class Purpose(StrEnum):
     CANARY = "canary"  # the candidate, on the chosen partitions
     BASELINE = "baseline"  # the live build beside a canary (also A/A)
     TESTS = "tests"
-    SHADOW = "shadow"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ the same plan, byte for byte."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 from lanewise.domain.canonical import short
@@ -13,8 +14,12 @@ from lanewise.domain.project import Grain, TableKind
 from lanewise.errors import Quarantined
 from lanewise.promotion.canary.choice import choose
 from lanewise.promotion.changes import config_changes
+from lanewise.promotion.freeze import next_opening
 from lanewise.promotion.ground import Ground
 from lanewise.promotion.moves import Decided, decide, dropped_tables, ordered, table_plan
+
+_SOON = timedelta(days=1)
+"""A freeze that begins within this time is told in the plan."""
 
 
 def make_plan(ground: Ground) -> Plan:
@@ -118,6 +123,11 @@ def _warnings(ground: Ground, decided: Sequence[Decided], tables: Sequence[Table
     data = environment.data
     if data.refresh_from and not data.masked:
         found.append(f"{name} is refreshed from {data.refresh_from} without masking: real values reach it")
+    freeze = next_opening(environment.rules.freeze, ground.now)
+    if freeze is not None and freeze - ground.now <= _SOON:
+        found.append(
+            f"a freeze begins at {freeze:%Y-%m-%d %H:%M} UTC: a rollout that is under way then stops at its next step"
+        )
     return (*found, *ground.upstream)
 
 

@@ -1,1 +1,1 @@
-"""To come."""
+"""Conformance suites and fakes, for whoever writes an adapter or a gate."""

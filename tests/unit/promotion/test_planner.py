@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lanewise.domain.environment import ApprovalRule, DataPolicy, Environment, Rollout, Rules
+from lanewise.domain.environment import ApprovalRule, DataPolicy, Environment, FreezeWindow, Rollout, Rules
 from lanewise.domain.partition import partition_range
 from lanewise.domain.plan import Move, Plan
 from lanewise.domain.project import Column, Grain, History, PartitionSpec, Project, Source, Table, TableKind
@@ -275,3 +275,12 @@ def test_warnings_alone_do_not_move_the_ground():
     scene = ground(table("t"), live=live(published("t")))
     later = make_plan(replace(scene, upstream=("a reader has joined",)))
     assert ground_moved(make_plan(scene), later) == ()
+
+
+def test_a_freeze_that_is_near_is_told():
+    near = FreezeWindow(start="2026-03-04", end="2026-03-06")
+    for now, told in ((datetime(2026, 3, 3, 12, tzinfo=UTC), True), (datetime(2026, 3, 1, tzinfo=UTC), False)):
+        one = replace(ground(), now=now)
+        frozen = replace(one.environment, rules=replace(one.environment.rules, freeze=(near,)))
+        warnings = make_plan(replace(one, environment=frozen)).warnings
+        assert any("a freeze begins at 2026-03-04 00:00 UTC" in line for line in warnings) is told

@@ -1,1 +1,1 @@
-"""To come."""
+"""Where builds are kept."""

@@ -1,1 +1,1 @@
-"""To come."""
+"""Where the record is kept."""

@@ -1,1 +1,1 @@
-"""To come."""
+"""What carries a run out."""

@@ -1,1 +1,1 @@
-"""To come."""
+"""What is told about runs."""

@@ -1,1 +1,1 @@
-"""To come."""
+"""Where tables live."""

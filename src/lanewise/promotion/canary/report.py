@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lanewise.promotion.canary.judge import Judgement
-
 _TITLES = {
     "table": "table",
     "partitions": "partitions",
@@ -22,28 +20,19 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class CanaryTable:
-    """``titles``: key -> heading, in order. ``rows``: plain values under those keys. ``lines``: what is said below."""
+    """``titles``: key -> heading, in order. ``rows``: plain values under those keys."""
 
     titles: Mapping[str, str]
     rows: tuple[Mapping[str, str | int], ...]
-    lines: tuple[str, ...] = ()
 
     def cells(self) -> tuple[tuple[str, ...], ...]:
         """The rows as text in the titles' order, for a printed table."""
         return tuple(tuple(_text(row[key]) for key in self.titles) for row in self.rows)
 
 
-def canary_table(findings: Sequence[Mapping[str, Any]], lines: Sequence[str] = ()) -> CanaryTable:
+def canary_table(findings: Sequence[Mapping[str, Any]]) -> CanaryTable:
     """Lay out ``Judgement.rows``, or the same rows as the ledger gives them back."""
-    return CanaryTable(_TITLES, tuple(_row(found) for found in findings), tuple(lines))
-
-
-def judgement_table(judgement: Judgement) -> CanaryTable:
-    """A whole judgement: its rows, then the verdict, the bound and the warnings as lines."""
-    lines = [f"{judgement.result.value}: {judgement.reason}"]
-    if judgement.bound not in judgement.reason:
-        lines.append(judgement.bound)
-    return canary_table(judgement.rows, (*lines, *judgement.warnings))
+    return CanaryTable(_TITLES, tuple(_row(found) for found in findings))
 
 
 def _row(found: Mapping[str, Any]) -> Mapping[str, str | int]:
