@@ -9,7 +9,9 @@ import typer
 from lanewise.cli.output import Format, FormatOption, note, print_json
 from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
+from lanewise.domain.words import counted
 from lanewise.service.gc import Garbage, LaneGarbage, collect
+from lanewise.service.leftovers import Leftover
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -34,6 +36,8 @@ def gc(
         typer.echo(_line(lane))
     if found.builds:
         typer.echo(f"builds  {' '.join(short(digest) for digest in found.builds)}")
+    if found.files:
+        typer.echo(f"here  {_counts(found.files)}  {_size(sum(one.bytes for one in found.files))}")
     if found.applied:
         typer.echo(f"{_size(found.bytes)} freed")
     else:
@@ -43,7 +47,7 @@ def gc(
 
 
 def _anything(found: Garbage) -> bool:
-    return bool(found.builds) or any(lane.holdings for lane in found.lanes)
+    return bool(found.builds or found.files) or any(lane.holdings for lane in found.lanes)
 
 
 def _line(lane: LaneGarbage) -> str:
@@ -53,6 +57,13 @@ def _line(lane: LaneGarbage) -> str:
         if count:
             parts.append(f"{count:,} {one if count == 1 else several}")
     return f"{lane.environment}  {', '.join(parts) or 'nothing to drop'}  {_size(lane.bytes)}"
+
+
+def _counts(files: tuple[Leftover, ...]) -> str:
+    """What lies on this machine, by kind."""
+    kinds = {"build": "unpacked folder", "log": "log", "run": "run leftover"}
+    counts = {noun: sum(one.kind == kind for one in files) for kind, noun in kinds.items()}
+    return ", ".join(counted(count, noun) for noun, count in counts.items() if count)
 
 
 def _size(count: int) -> str:

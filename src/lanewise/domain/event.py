@@ -8,7 +8,7 @@ stream                                  event types
 ``environment/PROJECT/ENV``             ``release.changed`` ``release.withdrawn`` ``rollback.intended``
                                         ``environment.paused`` ``environment.resumed`` ``environment.locked``
                                         ``build.quarantined`` ``quarantine.lifted``
-                                        ``followup.opened`` ``followup.settled``
+                                        ``followup.opened`` ``followup.settled`` ``gc.applied``
 ``promotion/PROJECT/ENV/N``             ``promotion.requested`` ``promotion.planned`` ``promotion.moved``
 (its id is ``ENV-N``)                   ``gate.judged`` ``approval.given`` ``glass.broken``
                                         ``step.intended`` ``step.done`` ``step.observed`` ``promotion.finished``

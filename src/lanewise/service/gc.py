@@ -1,24 +1,27 @@
 """``lane gc``: say, then drop, what nothing needs any more.
 
-Kept are the live map, every map that was live within the rollback window, the builds that those name, whatever an
-open promotion has staged or may go back to, and leftovers younger than a day.
+Kept are the live map, every map that was live within the rollback window, the builds that those name or that were
+released within it, whatever an open promotion has staged or may go back to, and leftovers younger than a day.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lanewise.domain.build import Build
-from lanewise.domain.environment import Config, Environment
-from lanewise.domain.event import Event
+from lanewise.domain.environment import Environment
+from lanewise.domain.event import Draft, Event
 from lanewise.domain.publication import Holding
 from lanewise.publication.retention import GRACE, disposable, maps_in_window
 from lanewise.service.configure import pinned
 from lanewise.service.context import Context
+from lanewise.service.leftovers import Leftover, drop_leftovers, leftovers
+from lanewise.service.releases import as_released, releases, stream_of
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -39,10 +42,12 @@ class LaneGarbage:
 
 @dataclass(frozen=True)
 class Garbage:
-    """What was found, or dropped. ``builds`` are digests; they are looked at only when every environment is."""
+    """What was found, or dropped. ``builds`` are digests, ``files`` lie in ``.lanewise`` on this machine; both are
+    looked at only when every environment is."""
 
     lanes: tuple[LaneGarbage, ...]
     builds: tuple[str, ...]
+    files: tuple[Leftover, ...]
     bytes: int
     applied: bool
 
@@ -63,55 +68,98 @@ class _Open:
         return young or any(digest[:12] in holding.name for digest in self.digests)
 
 
+@dataclass(frozen=True)
+class _Lane:
+    """An environment with the warehouse of its live release, whatever config has been pinned since; the window is the
+    one that is pinned."""
+
+    environment: Environment
+    window: timedelta
+
+
 def collect(ctx: Context, environment: str | None = None, *, apply: bool = False) -> Garbage:
-    """Find what nothing needs, in one environment or all; drop it when ``apply`` is set."""
-    config = pinned(ctx) or ctx.config
-    every = list(config.environments.values())
-    chosen = [config.environment(environment)] if environment else every
-    lanes = tuple(_lane(ctx, lane) for lane in chosen)
-    builds = _builds(ctx, config) if environment is None else ()
-    freed = sum(lane.bytes for lane in lanes) + sum(build.size for build in builds)
+    """Find what nothing needs, in one environment or all; drop it when ``apply`` is set, and tell the ledger."""
+    every = _every(ctx)
+    if environment:
+        (pinned(ctx) or ctx.config).environment(environment)  # a wrong name is told as such
+    chosen = {name: lane for name, lane in every.items() if environment in {None, name}}
+    lanes = tuple(_lane(ctx, lane) for lane in chosen.values())
+    builds, files = _of_all(ctx, every) if environment is None else ((), ())
+    freed = sum([*(lane.bytes for lane in lanes), *(build.size for build in builds), *(file.bytes for file in files)])
     if apply:
-        freed = sum(build.size for build in builds)
-        for lane in lanes:
-            freed += ctx.warehouse(config.environment(lane.environment)).drop(lane.holdings)
+        freed = sum(_drop(ctx, every[lane.environment].environment, lane) for lane in lanes)
         for build in builds:
             ctx.builds.remove(build.digest)
-    return Garbage(lanes, tuple(build.digest for build in builds), freed, apply)
+        freed += sum(build.size for build in builds) + drop_leftovers(ctx, files)
+    return Garbage(lanes, tuple(build.digest for build in builds), files, freed, apply)
 
 
-def _lane(ctx: Context, lane: Environment) -> LaneGarbage:
-    warehouse = ctx.warehouse(lane)
-    under_way = _open(ctx, lane.name)  # looked at first: what it stages later is young
+def _every(ctx: Context) -> dict[str, _Lane]:
+    """Every environment of the config, and those that are live though the config has lost them."""
+    config = pinned(ctx) or ctx.config
+    prefix = f"environment/{ctx.project.name}/"
+    names = dict.fromkeys([*config.environments, *(s.removeprefix(prefix) for s in ctx.ledger.streams(prefix))])
+    found = {}
+    for name in names:
+        wanted, released = config.environments.get(name), as_released(ctx, name)
+        lane = released or wanted
+        if lane is not None:
+            found[name] = _Lane(lane, (wanted or lane).rules.rollback_window)
+    return found
+
+
+def _of_all(ctx: Context, every: Mapping[str, _Lane]) -> tuple[tuple[Build, ...], tuple[Leftover, ...]]:
+    longest = max([GRACE, *(lane.window for lane in every.values())])
+    going = _builds(ctx, every, longest)
+    stay = {build.digest for build in ctx.builds.list()} - {build.digest for build in going}
+    return going, leftovers(ctx, stay, longest)
+
+
+def _drop(ctx: Context, environment: Environment, lane: LaneGarbage) -> int:
+    if not lane.holdings:
+        return 0
+    freed = ctx.warehouse(environment).drop(lane.holdings)
+    draft = Draft("gc.applied", {"dropped": len(lane.holdings), "bytes": freed})
+    ctx.ledger.append(stream_of(ctx, environment.name), [draft], actor=ctx.actor.name)
+    return freed
+
+
+def _lane(ctx: Context, lane: _Lane) -> LaneGarbage:
+    warehouse, name = ctx.warehouse(lane.environment), lane.environment.name
+    under_way = _open(ctx, name)  # looked at first: what it stages later is young
     holdings, live, now = warehouse.holdings(), warehouse.pointer().number, ctx.ledger.now()
-    kept = _kept_maps(holdings, live, lane, under_way, now)
+    kept = _kept_maps(holdings, live, now - lane.window, under_way)
     garbage = tuple(h for h in disposable(holdings, live, kept, now) if h.kind == "map" or not under_way.protects(h))
-    return LaneGarbage(lane.name, tuple(sorted(kept)), garbage)
+    return LaneGarbage(name, tuple(sorted(kept)), garbage)
 
 
-def _kept_maps(
-    holdings: Sequence[Holding], live: int, lane: Environment, under_way: _Open, now: datetime
-) -> frozenset[int]:
-    since = now - lane.rules.rollback_window
+def _kept_maps(holdings: Sequence[Holding], live: int, since: datetime, under_way: _Open) -> frozenset[int]:
     return maps_in_window(holdings, live, min(since, under_way.since) if under_way.since else since)
 
 
-def _builds(ctx: Context, config: Config) -> tuple[Build, ...]:
-    """Builds that no kept map of any environment names, that no open promotion speaks of, that have no tag, and that
-    are older than the longest rollback window."""
+def _builds(ctx: Context, every: Mapping[str, _Lane], longest: timedelta) -> tuple[Build, ...]:
+    """Builds that no kept map of any environment names, that were not live within its window, that no open promotion
+    speaks of, that have no tag, and that are older than the longest window."""
     needed: set[str] = set()
-    oldest = GRACE
-    for lane in config.environments.values():
-        warehouse, under_way = ctx.warehouse(lane), _open(ctx, lane.name)
+    now = ctx.ledger.now()
+    for name, lane in every.items():
+        warehouse, under_way, since = ctx.warehouse(lane.environment), _open(ctx, name), now - lane.window
         live = warehouse.pointer().number
-        for number in _kept_maps(warehouse.holdings(), live, lane, under_way, ctx.ledger.now()):
+        for number in _kept_maps(warehouse.holdings(), live, since, under_way):
             held = warehouse.map_at(number)
             needed.add(held.build)
             needed |= {s.build for table in held.tables.values() for found in table.slices.values() for s in found}
+        needed |= _released_since(ctx, name, since)
         needed |= {f"sha256:{digest}" for digest in under_way.digests}
-        oldest = max(oldest, lane.rules.rollback_window)
-    since = ctx.ledger.now() - oldest
-    return tuple(b for b in ctx.builds.list() if b.digest not in needed and not b.tags and _built_before(b, since))
+    old = now - longest
+    return tuple(b for b in ctx.builds.list() if b.digest not in needed and not b.tags and _built_before(b, old))
+
+
+def _released_since(ctx: Context, environment: str, since: datetime) -> set[str]:
+    """The builds that were live at some time since then, also in a warehouse that the lane has left."""
+    told = releases(ctx, environment)
+    superseded = {old.build for old, new in itertools.pairwise(told) if datetime.fromisoformat(new.at) >= since}
+    return superseded | {release.build for release in told[-1:]}
 
 
 def _built_before(build: Build, since: datetime) -> bool:

@@ -14,10 +14,14 @@ from lanewise.domain.environment import Config, Environment, Rules
 from lanewise.domain.event import Draft
 from lanewise.domain.project import Project, Source
 from lanewise.errors import NotFound
+from lanewise.service.configure import propose
+from lanewise.service.context import Actor
 from lanewise.service.gc import collect
 from lanewise.testing.fake_builds import FakeBuildStore
 from lanewise.testing.fake_ledger import FakeLedger
 from lanewise.testing.warehouse import D1, D2, ORDERS, order, published, request, staged
+
+from .lanes import ONE, Lanes
 
 NAMES = ("stage", "prod")
 
@@ -26,7 +30,8 @@ class Shop:
     """Two environments, fourteen days of window, a clock that the test moves."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.harness = root, EmbeddedHarness(root)
+        self.root, self.home, self.harness = root, root / ".lanewise", EmbeddedHarness(root)
+        self.actor, self.overrides = Actor("ana", "declared"), {}
         self.ledger = FakeLedger(datetime.now(UTC))
         self.builds = FakeBuildStore()
         self.project = Project("shop", Source(("**",)), "true")
@@ -139,3 +144,98 @@ def test_builds_go_when_no_map_tag_promotion_or_window_needs_them(shop, tmp_path
 def test_an_unknown_environment_is_told_with_the_nearest(shop):
     with pytest.raises(NotFound, match="prd"):
         collect(shop, "prd")
+
+
+def test_what_was_dropped_is_told_to_the_ledger_and_a_dry_run_is_not(shop):
+    shop.publish(1)
+    shop.publish(2)
+    shop.later(15)
+    collect(shop)
+    assert shop.ledger.streams("environment/") == ()
+    done = collect(shop, apply=True)
+    prod = next(lane for lane in done.lanes if lane.environment == "prod")
+    assert [(e.type, dict(e.data), e.actor) for e in shop.ledger.read("environment/shop/prod")] == [
+        ("gc.applied", {"dropped": len(prod.holdings), "bytes": prod.bytes}, "ana")
+    ]
+    assert shop.ledger.streams("environment/") == ("environment/shop/prod",), "in stage there was nothing to drop"
+
+
+def test_a_build_takes_its_unpacked_and_compiled_folders_with_it(shop, tmp_path):
+    old, tagged = shop.built(tmp_path, "1"), shop.built(tmp_path, "2", "v1")
+    for digest in (old, tagged, "sha256:" + "0" * 64):
+        for folder in ("unpacked", "compiled"):
+            file = shop.home / folder / digest[7:] / "prod.json"
+            file.parent.mkdir(parents=True)
+            file.write_text("{}")
+    (shop.home / "compiled" / "prod.json").write_text("{}")
+    assert {one.name[-64:] for one in collect(shop).files} == {"0" * 64}, "its build is in no store any more"
+    shop.later(20)
+    said = collect(shop)
+    assert {one.name for one in said.files} == {
+        f"{folder}/{hexes}" for folder in ("unpacked", "compiled") for hexes in (old[7:], "0" * 64)
+    }
+    assert collect(shop, apply=True).bytes == said.bytes
+    assert [path.name for path in (shop.home / "unpacked").iterdir()] == [tagged[7:]]
+    assert {path.name for path in (shop.home / "compiled").iterdir()} == {tagged[7:], "prod.json"}
+    assert collect(shop).files == ()
+
+
+def test_old_logs_and_what_killed_runs_left_go_and_what_is_at_work_stays(shop):
+    for name in ("logs/r1.log", "runs/r1.json", "runs/.r1.json.x", "runs/r1-abc/unpacked/file", "runs/live-7-0-x/file"):
+        file = shop.home / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("12345")
+    shop.ledger.append("run/shop/prod/live-7", [Draft("run.intended", {})], actor="ana")
+    assert collect(shop).files == ()
+    shop.later(2)
+    assert {one.name for one in collect(shop).files} == {"runs/r1.json", "runs/.r1.json.x", "runs/r1-abc"}
+    shop.later(13)
+    done = collect(shop, apply=True)
+    assert ("log", "logs/r1.log", 5) in {(one.kind, one.name, one.bytes) for one in done.files}
+    assert list((shop.home / "runs").iterdir()) == []
+    assert collect(shop, "prod").files == ()
+
+
+def test_a_pinned_config_that_moves_the_warehouse_makes_nothing_live_look_unneeded(tmp_path):
+    lanes = Lanes(tmp_path / "orders", ONE)
+    v1 = lanes.build("v1")
+    lanes.through(v1)
+    v2 = lanes.build("v2")
+    moved = ONE.replace(
+        "threshold: 1}", "threshold: 1, dst_conn: new}\nconnections: {new: {type: duckdb, path: elsewhere}}"
+    )
+    lanes.environments(moved)
+    propose(lanes.ctx())
+    lanes.wait(days=800)
+    found = collect(lanes.ctx(), apply=True)
+    assert found.lanes[0].kept_maps == (1,)
+    assert found.builds == (v2,)
+    assert [b.digest for b in lanes.ctx().builds.list()] == [v1]
+
+
+def test_an_environment_that_the_config_has_lost_keeps_what_is_live_there(tmp_path):
+    lanes = Lanes(tmp_path / "orders", ONE.replace("environments: {prod: {}}", "environments: {old: {}, prod: {}}"))
+    v1 = lanes.build("v1")
+    lanes.through(v1, "old")
+    lanes.environments(ONE)
+    propose(lanes.ctx())
+    lanes.wait(days=800)
+    found = collect(lanes.ctx())
+    assert found.builds == ()
+    assert {lane.environment: lane.kept_maps for lane in found.lanes} == {"prod": (0,), "old": (1,)}
+
+
+def test_a_build_that_was_live_within_the_window_is_kept_wherever_its_map_is(shop, tmp_path):
+    first, second = shop.built(tmp_path, "1"), shop.built(tmp_path, "2")
+    release = {"config": "c", "document": "d", "map": 1, "base_map": 0, "kind": "promotion", "promotion": "p"}
+    config = {"digest": "d", "document": {"environments": {"stage": {}, "prod": {}}}}
+    shop.ledger.append("config/shop", [Draft("config.applied", config)], actor="ana")
+    for build in (first, second):
+        shop.later(20)
+        shop.ledger.append(
+            "environment/shop/prod", [Draft("release.changed", {**release, "build": build})], actor="ana"
+        )
+    shop.later(10)
+    assert collect(shop).builds == ()
+    shop.later(10)
+    assert collect(shop).builds == (first,)
