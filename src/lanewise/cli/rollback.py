@@ -20,7 +20,7 @@ from lanewise.service.rollback import RolledBack, rerun_missing, roll_back
 app = typer.Typer(rich_markup_mode=None)
 
 _BUILD = "Go back to this build; else to the one before."
-_RERUN = "Then let the old build compute what only the new one had."
+_RERUN = "Then let the old build compute what only the new one had, or had newer."
 
 
 @app.command()
@@ -43,7 +43,7 @@ def back(
     if not missing or dry_run:
         return
     if rerun:
-        rerun_missing(ctx, environment, done.missing)
+        rerun_missing(ctx, environment, done.missing, done.stale)
         note(f"computed by {short(done.back)}: {counted(len(missing), 'partition')}, {few(missing)}")
     else:
         note(f"next, let {short(done.back)} compute them: {_run(environment, missing)}")
@@ -67,6 +67,10 @@ def _consequences(done: RolledBack, *, dry_run: bool) -> list[str]:
         f"{table}: {goal} has not computed {counted(len(names), 'partition')}, which {left} had: {few(names)}"
         for table, names in done.missing.items()
     ]
+    lines += [
+        f"{table}: {left} had brought {counted(len(names), 'partition')} up to date, older again: {few(names)}"
+        for table, names in done.stale.items()
+    ]
     if done.taken_over:
         lines.insert(0, f"{done.taken_over} was under way and {'would be' if dry_run else 'has been'} ended")
     elif not dry_run:
@@ -77,7 +81,9 @@ def _consequences(done: RolledBack, *, dry_run: bool) -> list[str]:
 
 
 def _missing(done: RolledBack) -> tuple[str, ...]:
-    return tuple(sorted({name for names in done.missing.values() for name in names}))
+    """What to compute again: all that is missing or stale."""
+    found = (*done.missing.values(), *done.stale.values())
+    return tuple(sorted({name for names in found for name in names}))
 
 
 def _run(environment: str, partitions: tuple[str, ...]) -> str:

@@ -122,14 +122,6 @@ def environment_of(ctx: Context, environment: str, release: Release) -> Environm
     return config_document(ctx, release.document, release.overrides).environment(environment)
 
 
-def same_place(ctx: Context, one: Environment, other: Environment) -> bool:
-    """Whether two configs of a lane have the same warehouse: the same destination, or two ways to one pointer."""
-    here, there = one.connection("dst"), other.connection("dst")
-    if (here.type, here.fields) == (there.type, there.fields):
-        return True
-    return ctx.warehouse(one).pointer() == ctx.warehouse(other).pointer()
-
-
 def config_document(ctx: Context, digest: str, overrides: Mapping[str, str]) -> Config:
     """The pinned config of that digest."""
     applied = [e for e in ctx.ledger.read(f"config/{ctx.project.name}") if e.type == "config.applied"]
@@ -176,9 +168,6 @@ def withdraw_release(ctx: Context, target: Environment, promotion: Promotion, po
         drafts = [Draft("build.quarantined", {"build": promotion.build, "reason": reason})]
         if len(told) > 1:
             back = told[-2]
-            before = environment_of(ctx, target.name, back)
-            if not same_place(ctx, before, target):  # it is live where it was: the config had moved the warehouse
-                pointer = ctx.warehouse(before).pointer()
             drafts.insert(0, Draft("release.changed", {
                 "build": back.build, "config": back.config, "document": back.document,
                 "overrides": dict(back.overrides), "map": pointer.number, "base_map": told[-1].map,

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from lanewise.domain.canonical import short
 from lanewise.domain.environment import Environment
 from lanewise.domain.event import Draft, Event
+from lanewise.domain.ports import Warehouse
 from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.publication import PartitionMap, Pointer
-from lanewise.errors import GroundMoved, Refused
+from lanewise.errors import FenceRefused, GroundMoved, Refused
 from lanewise.promotion.states import abort_to
-from lanewise.publication.maps import gap
+from lanewise.publication.maps import differing, gap, give_back
+from lanewise.service.claims import LIVE
+from lanewise.service.compute import runs_of
 from lanewise.service.context import Context
-from lanewise.service.lease import held
+from lanewise.service.lease import Held, held
 from lanewise.service.live import run_live
 from lanewise.service.promotions import Journal, load, under_way
 from lanewise.service.releases import (
     Release,
     append_after,
     as_released,
+    environment_of,
     quarantined,
     releases,
     stream_of,
@@ -33,11 +39,14 @@ from lanewise.service.releases import (
 )
 from lanewise.service.verify import checkpoint
 
+_TRIES = 20
+
 
 @dataclass(frozen=True)
 class RolledBack:
     """What a rollback did. ``seconds``: from the request to the moved pointer. ``missing``: per table the partitions
-    that only the build that left had, for a rerun by the one that is back."""
+    that only the build that left had; ``stale``: those that it had published anew, and that are again as the build that
+    is back had left them. Both are for a rerun by that one."""
 
     environment: str
     left: str
@@ -46,6 +55,7 @@ class RolledBack:
     seconds: float
     missing: Mapping[str, tuple[str, ...]]
     taken_over: str = ""
+    stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,51 +73,113 @@ def roll_back(
 ) -> RolledBack:
     """Go back to the release before the live one, or to the newest one of ``build``; ``dry_run`` only says where."""
     started = time.monotonic()
+    if not dry_run:
+        finish_rollback(ctx, environment)
     lane = as_released(ctx, environment)
     if lane is None:
         ctx.config.environment(environment)  # a wrong name is told as such
         raise Refused(f"nothing has been released in {environment}", hint=f"`lane promote --to {environment}`")
-    warehouse = ctx.warehouse(lane)
     if dry_run:
         return _look_ahead(ctx, lane, build)
-    finish_rollback(ctx, environment)
-    with held(ctx, f"{ctx.project.name}/{environment}", timedelta(0), take_over=True) as hold:
-        fence = hold.lease.fence
-        warehouse.raise_fence(fence)
+    with _take_lane(ctx, lane) as hold:
         running = _take_over(ctx, environment, f"rolled back by {ctx.actor.name}")
         if running is not None:
-            ended = _end_running(ctx, lane, running, fence, started)
+            ended = _end_running(ctx, lane, running, hold.lease.fence, started)
             if build is None or ctx.builds.resolve(build) == ended.back:
                 return ended
-        before = warehouse.pointer()
-        way = _way_back(ctx, environment, build)
-        left = way.left or before.build
-        intended = _intend(ctx, environment, before, left=left, build=way.release.build, config=way.release.config,
-                           map=way.map, fence=fence, promotion="")  # fmt: skip
-        number = warehouse.revert(way.map, base=before.number, fence=fence)
-        seconds = time.monotonic() - started
-        _say_after(ctx, intended, way.release, number, reason)
+            lane = as_released(ctx, environment) or lane
+        done = _go_back(ctx, lane, _way_back(ctx, lane.name, build), (hold.lease.fence, started), reason)
     checkpoint(ctx)
-    missing = _missing(warehouse.map_at(before.number), warehouse.live())
-    return RolledBack(environment, left, way.release.build, number, seconds, missing)
+    return done
+
+
+def _take_lane(ctx: Context, lane: Environment) -> Held:
+    """The lane, whoever held it. A ledger that came back from a backup counts on from an older fencing number: it is
+    asked again until its grant is above what the warehouse has seen."""
+    warehouse = ctx.warehouse(lane)
+    while True:
+        hold = held(ctx, f"{ctx.project.name}/{lane.name}", timedelta(0), take_over=True)
+        if hold.lease.fence <= warehouse.pointer().fence:
+            continue
+        with suppress(FenceRefused):
+            warehouse.raise_fence(hold.lease.fence)
+            return hold
+
+
+def _go_back(ctx: Context, lane: Environment, way: _Way, under: tuple[int, float], reason: str) -> RolledBack:
+    """Move the pointer, and say so. ``under``: the fencing number, and the clock's reading when it was asked for."""
+    warehouse, there, release = ctx.warehouse(lane), _elsewhere(ctx, lane, way.release), way.release
+    fence, started = under
+    for _ in range(_TRIES):
+        before = warehouse.pointer()
+        to = there.pointer().number if there else way.map
+        left = way.left or before.build
+        intended = _intend(ctx, lane.name, before, left=left, build=release.build, config=release.config,
+                           map=to, fence=fence, promotion="")  # fmt: skip
+        try:
+            number = to if there else warehouse.revert(to, base=before.number, fence=fence)
+        except GroundMoved:
+            continue  # a scheduled run has published a day meanwhile
+        seconds = time.monotonic() - started
+        _say_after(ctx, intended, release, number, reason)
+        gone, back = warehouse.map_at(before.number), (there or warehouse).live()
+        return RolledBack(lane.name, left, release.build, number, seconds, _missing(gone, back), "", _stale(gone, back))
+    raise _too_busy(lane)
+
+
+def _too_busy(lane: Environment) -> GroundMoved:
+    return GroundMoved(f"runs kept publishing to {lane.name} while it was rolled back",
+                       hint="stop its schedule, and roll back again")  # fmt: skip
+
+
+def _elsewhere(ctx: Context, lane: Environment, release: Release) -> Warehouse | None:
+    """The warehouse that a release was made in, where it is another one than the lane's. Its readers see that release
+    to this day, or else there is no way back to it."""
+    if release.config == lane.digest:
+        return None
+    then = environment_of(ctx, lane.name, release)
+    one, other = then.connection("dst"), lane.connection("dst")
+    there = ctx.warehouse(then)
+    shown = there.pointer()
+    if (one.type, one.fields) == (other.type, other.fields) or shown == ctx.warehouse(lane).pointer():
+        return None
+    if (shown.build, shown.config) != (release.build, release.config):
+        name = short(release.build)
+        raise Refused(f"{lane.name} was in another warehouse when build {name} was released, and that one no longer "
+                      "shows it", hint=f"`lane promote {name} --to {lane.name}`")  # fmt: skip
+    return there
 
 
 def _look_ahead(ctx: Context, lane: Environment, build: str | None) -> RolledBack:
     """Where it would go back to, as the lane stands now."""
-    warehouse, running = ctx.warehouse(lane), under_way(ctx, lane.name)
-    live = warehouse.live()
+    running = under_way(ctx, lane.name)
     if running is not None and running.base_map >= 0:
-        base = warehouse.map_at(running.base_map)
+        live, base = ctx.warehouse(lane).live(), ctx.warehouse(lane).map_at(running.base_map)
+        after = _without(ctx, running, live, base)
         if build is None or ctx.builds.resolve(build) == base.build:
-            return RolledBack(lane.name, running.build, base.build, base.number, 0.0, _missing(live, base), running.id)
+            return RolledBack(lane.name, running.build, base.build, base.number, 0.0, _missing(live, after), running.id,
+                              _stale(live, after))  # fmt: skip
     way = _way_back(ctx, lane.name, build)
-    missing = _missing(live, warehouse.map_at(way.map))
-    return RolledBack(lane.name, way.left or live.build, way.release.build, way.map, 0.0, missing)
+    live, there = ctx.warehouse(lane).live(), _elsewhere(ctx, lane, way.release)
+    back = there.live() if there else ctx.warehouse(lane).map_at(way.map)
+    return RolledBack(lane.name, way.left or live.build, way.release.build, back.number, 0.0, _missing(live, back), "",
+                      _stale(live, back))  # fmt: skip
 
 
 def _missing(before: PartitionMap, after: PartitionMap) -> dict[str, tuple[str, ...]]:
     """What only the newer map has, of the tables that the build that is back computes."""
     return {name: found for name, found in gap(before, after).items() if name in after.tables}
+
+
+def _stale(before: PartitionMap, after: PartitionMap) -> dict[str, tuple[str, ...]]:
+    """What both maps have, and a scheduled run had brought up to date in the newer one."""
+    found = {}
+    for name, partitions in differing(before, after).items():
+        newer, older = before.tables.get(name), after.tables.get(name)
+        if newer is not None and older is not None:
+            both = [p for p in partitions if p in newer.slices and p in older.slices]
+            found[name] = tuple(p for p in both if any(s.run.startswith(f"{LIVE}-") for s in newer.slices[p]))
+    return {name: partitions for name, partitions in found.items() if partitions}
 
 
 def finish_rollback(ctx: Context, environment: str) -> bool:
@@ -134,12 +206,12 @@ def _way_back(ctx: Context, environment: str, build: str | None) -> _Way:
     told = releases(ctx, environment)
     held_back = quarantined(ctx.ledger.read(stream_of(ctx, environment)))
     wanted = ctx.builds.resolve(build) if build else None
-    live, stuck = told[-1], _stuck(ctx, environment)
-    if stuck is not None and stuck.id != live.promotion and wanted in {None, live.build}:
+    live, stuck = told[-1] if told else None, _stuck(ctx, environment)
+    if stuck is not None and live is not None and stuck.id != live.promotion and wanted in {None, live.build}:
         return _Way(live, stuck.base_map, stuck.build)
     for at in range(len(told) - 2, -1, -1):
         one = told[at]
-        if (one.build, one.config) == (live.build, live.config):
+        if (one.build, one.config) == (told[-1].build, told[-1].config):
             continue
         if one.build == wanted or (wanted is None and one.build not in held_back):
             return _Way(one, told[at + 1].base_map)
@@ -205,32 +277,53 @@ def _say_after(ctx: Context, intended: Event, release: Release, number: int, rea
 
 
 def _end_running(ctx: Context, lane: Environment, running: Promotion, fence: int, started: float) -> RolledBack:
-    """A promotion was under way: rolling back means going back to the map it began on."""
+    """A promotion was under way: rolling back means taking it out of the map. What the build that is live has published
+    since it began stays."""
     warehouse = ctx.warehouse(lane)
     before = warehouse.pointer()
-    number = to = running.base_map if running.base_map >= 0 else before.number
+    to = running.base_map if running.base_map >= 0 else before.number
     base = warehouse.map_at(to)
-    _intend(
-        ctx,
-        lane.name,
-        before,
-        left=before.build,
-        build=base.build,
-        config=base.config,
-        map=to,
-        fence=fence,
-        promotion=running.id,
-    )
-    if before.number != to:
-        number = warehouse.revert(to, base=before.number, fence=fence)
+    _intend(ctx, lane.name, before, left=before.build, build=base.build, config=base.config, map=to, fence=fence,
+            promotion=running.id)  # fmt: skip
+    number = _take_out(ctx, lane, running, base, fence) if before.number != to else to
     seconds = time.monotonic() - started
     withdraw_release(ctx, lane, running, warehouse.pointer(), running.reason)
     if running.state is State.REVERTING:
         Journal(ctx, running).move(State.REVERTED, running.reason)
     if number != before.number:
         _keep_out(ctx, lane.name, running)
-    missing = _missing(warehouse.map_at(before.number), base)
-    return RolledBack(running.environment, running.build, base.build, number, seconds, missing, running.id)
+    gone, back = warehouse.map_at(before.number), warehouse.live()
+    return RolledBack(running.environment, running.build, back.build, number, seconds, _missing(gone, back),
+                      running.id, _stale(gone, back))  # fmt: skip
+
+
+def _take_out(ctx: Context, lane: Environment, running: Promotion, base: PartitionMap, fence: int) -> int:
+    """Take a promotion out of the live map; the map's number then. Where nothing else was published since it began,
+    that is the map it began on, and its pointer is moved; else a map is made of the two."""
+    warehouse = ctx.warehouse(lane)
+    for _ in range(_TRIES):
+        live = warehouse.live()
+        wanted = _without(ctx, running, live, base)
+        if (wanted.tables, wanted.build, wanted.config) == (live.tables, live.build, live.config):
+            return live.number
+        try:
+            if wanted.tables == base.tables:
+                return warehouse.revert(base.number, base=live.number, fence=fence)
+            wanted = replace(wanted, number=max(live.number, *warehouse.maps()) + 1)
+            warehouse.prepare(wanted)
+            warehouse.publish(wanted, base=live.number, fence=fence)
+        except GroundMoved:
+            continue  # a scheduled run has published a day meanwhile
+        return wanted.number
+    raise _too_busy(lane)
+
+
+def _without(ctx: Context, running: Promotion, live: PartitionMap, base: PartitionMap) -> PartitionMap:
+    """The live map without what a promotion brought, and without what its build has published once it was live."""
+    held = {s for table in base.tables.values() for found in table.slices.values() for s in found}
+    since = {s for table in live.tables.values() for found in table.slices.values() for s in found} - held
+    theirs = {s.run for s in since if s.build == running.build != base.build}
+    return give_back(live, base, runs_of(Journal(ctx, running)) | theirs)
 
 
 def _keep_out(ctx: Context, environment: str, running: Promotion) -> None:
@@ -243,7 +336,12 @@ def _keep_out(ctx: Context, environment: str, running: Promotion) -> None:
     ctx.ledger.append(stream, drafts, actor=ctx.actor.name)
 
 
-def rerun_missing(ctx: Context, environment: str, missing: Mapping[str, tuple[str, ...]]) -> None:
-    """Let the build that is back compute the partitions that only the other one had."""
-    partitions = tuple(sorted({p for found in missing.values() for p in found}))
-    run_live(ctx, environment, partitions)
+def rerun_missing(
+    ctx: Context,
+    environment: str,
+    missing: Mapping[str, tuple[str, ...]],
+    stale: Mapping[str, tuple[str, ...]] | None = None,
+) -> None:
+    """Let the build that is back compute the partitions that only the other one had, or had newer."""
+    found = [*missing.values(), *(stale or {}).values()]
+    run_live(ctx, environment, tuple(sorted({p for partitions in found for p in partitions})))
