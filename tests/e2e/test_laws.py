@@ -44,7 +44,7 @@ promotion:
 """
 )
 FROZEN_ON_FRIDAYS = (
-    ENVIRONMENTS
+    ENVIRONMENTS.replace("people: {", "people: {ana: {groups: [leads]}, ")
     + """\
     freeze: [{rrule: "FREQ=WEEKLY;BYDAY=FR,SA,SU", timezone: UTC, reason: nobody is in}]
 """

@@ -6,7 +6,10 @@ all tables; and when everybody has left, the history tells what the warehouse sh
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +33,21 @@ from lanewise.service.promotions import under_way
 from lanewise.service.rollback import roll_back
 from lanewise.service.verify import verify
 
-from .road import DAYS, ENVIRONMENTS, Ended, build, into_prod, releases, seen, start, write_project
+from .road import (
+    DAYS,
+    ENVIRONMENTS,
+    Counter,
+    Ended,
+    build,
+    in_child,
+    into_prod,
+    killable,
+    releases,
+    seen,
+    start,
+    states,
+    write_project,
+)
 
 SHARDS = 8
 ROUNDS = 25
@@ -176,3 +193,72 @@ def test_of_two_promoters_and_a_rollback_at_once_one_at_a_time_has_the_lane(tmp_
     one_at_a_time(road.context())
     verify(road.context())
     assert winners >= ROUNDS, "every round somebody should have won"
+
+
+class AfterFirst(Counter):
+    """Kills just after the first change of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name, self._now = name, ""
+
+    def before(self, name: str) -> None:
+        self._now = name
+
+    def after(self) -> None:
+        if self._now == self._name:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def half_exposed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """v1 and then v2 went live; v3's promotion died as readers saw the first step of its canary."""
+    root = write_project(tmp_path_factory.mktemp("half") / "orders")
+    v1, v2, v3 = (build(root, name) for name in BUILDS)
+
+    def dies() -> None:
+        into_prod(root, v1)
+        into_prod(root, v2)
+        with killable(root, AfterFirst("publish")) as ctx:
+            promote(ctx, v3, "prod")
+
+    assert in_child(dies) == signal.SIGKILL
+    assert sorted(set(seen(root).values())) == ["v2", "v3"]
+    return root
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("named", [False, True])
+def test_a_rollback_killed_while_it_takes_a_promotion_over_is_finished_as_one(
+    half_exposed: Path, tmp_path: Path, named: bool
+) -> None:
+    """Back to v2, or by name to v1; at no change may the next command carry v3 on."""
+    v1 = releases(half_exposed)[0]["build"] if named else None
+    kill_at, status = 0, signal.SIGKILL
+    while status == signal.SIGKILL:
+        root = tmp_path / f"killed-{kill_at}"
+        shutil.copytree(half_exposed, root, symlinks=True)
+
+        def killed(root: Path = root, kill_at: int = kill_at) -> None:
+            with killable(root, Counter(kill_at)) as ctx:
+                roll_back(ctx, "prod", build=v1)
+
+        status = in_child(killed)
+        found = set(seen(root).values())
+        assert found in ({"v2", "v3"}, {"v2"}, {"v1"}), f"killed at {kill_at}: {found}"
+
+        ctx = open_context(root)
+        begun = under_way(ctx, "prod")
+        if begun is not None and begun.state is not State.REVERTING:
+            assert found == {"v2", "v3"}, f"killed at {kill_at}: it flipped before it said so"
+        else:
+            finish_interrupted(ctx, "prod")
+            assert set(seen(root).values()) in ({"v2"}, {"v1"}), f"killed at {kill_at}"
+            pointer = ctx.warehouse(ctx.config.environment("prod")).pointer()
+            assert pointer.build == releases(root)[-1]["build"], f"killed at {kill_at}"
+            assert states(root)[-1] == "REVERTED", f"killed at {kill_at}"
+        verify(ctx)
+        kill_at += 1
+    assert status == 0
+    assert set(seen(root).values()) == ({"v1"} if named else {"v2"})
+    assert kill_at > 12
