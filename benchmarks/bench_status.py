@@ -18,14 +18,15 @@ from benchmarks.timing import BARE, LANE, by_turns, spend
 
 from lanewise.adapters.ledgers import statements as sql
 from lanewise.bootstrap import open_context
+from lanewise.domain.environment import Config
 from lanewise.domain.event import Draft, Event
 from lanewise.ledger.chain import seal, verify_chain
+from lanewise.service.configure import in_force
 
 LIMIT = 0.5
 EVENTS = 100_000
 LANES = ("dev", "stage", "prod")
 RUNS_A_PROMOTION, PARTITIONS = 3, 60
-CONFIG = "sha256:" + "c" * 64
 PROJECT = "project: shop\nsource: {include: [pipelines/**]}\nrun: python -m pipelines\ntables: {daily: {kind: full}}\n"
 ENVIRONMENTS = "environments: {dev: {}, stage: {}, prod: {}}\n"
 
@@ -48,10 +49,11 @@ def figures(*, quick: bool) -> list[Figure]:
 
 def fill(folder: Path, events: int) -> None:
     """Write a history of about ``events`` events into the folder's ledger, and check that it verifies."""
-    ledger = open_context(folder).ledger
-    (first,) = ledger.append("config/shop", [Draft("config.applied", {"digest": CONFIG})], actor="ana")
+    ctx = open_context(folder)
+    ledger, config = ctx.ledger, in_force(ctx)
+    (first,) = ledger.events()
     with closing(sqlite3.connect(folder / ".lanewise" / "ledger.db")) as connection, connection:
-        rows = [sql.to_row(event) for event in _history(first, events)]
+        rows = [sql.to_row(event) for event in _history(first, config, events)]
         names = list(rows[0])
         values = ", ".join(f":{name}" for name in names)
         connection.executemany(f"insert into events ({', '.join(names)}) values ({values})", rows)
@@ -60,12 +62,12 @@ def fill(folder: Path, events: int) -> None:
         raise SystemExit(f"the history does not verify: {fault}")
 
 
-def _history(first: Event, events: int) -> Iterator[Event]:
+def _history(first: Event, config: Config, events: int) -> Iterator[Event]:
     head, lengths, clock = (first.seq, first.hash), dict[str, int](), datetime(2024, 1, 1, tzinfo=UTC)
     promotions = 0
     while head[0] < events:
         promotions += 1
-        for stream, draft in _promotion(promotions):
+        for stream, draft in _promotion(promotions, config):
             lengths[stream] = lengths.get(stream, 0) + 1
             clock += timedelta(seconds=7)
             at = clock.isoformat(timespec="microseconds")
@@ -74,7 +76,7 @@ def _history(first: Event, events: int) -> Iterator[Event]:
             yield event
 
 
-def _promotion(count: int) -> Iterator[tuple[str, Draft]]:
+def _promotion(count: int, config: Config) -> Iterator[tuple[str, Draft]]:
     """A build, its promotion into the next lane, the release, and the scheduled runs that follow."""
     lane, number = LANES[(count - 1) % 3], (count - 1) // 3 + 1
     build = f"sha256:{(count - 1) // 3:064x}"
@@ -88,7 +90,7 @@ def _promotion(count: int) -> Iterator[tuple[str, Draft]]:
         }
         yield "build/shop", Draft("build.recorded", {**facts, "bytes": 100_000})
         yield "build/shop", Draft("build.tagged", {"digest": build, "tag": f"v{number}"})
-    stream, known = f"promotion/shop/{lane}/{number}", {"build": build, "config": CONFIG}
+    stream, known = f"promotion/shop/{lane}/{number}", {"build": build, "config": config.environment(lane).digest}
     requested = {"id": f"{lane}-{number}", "project": "shop", "environment": lane, "requester": "ana", **known}
     yield stream, Draft("promotion.requested", requested)
     days = [f"2024-{1 + n // 28:02}-{1 + n % 28:02}" for n in range(PARTITIONS)]
@@ -100,8 +102,9 @@ def _promotion(count: int) -> Iterator[tuple[str, Draft]]:
     for state in ("CUTOVER", "VERIFYING", "SUCCEEDED"):
         yield stream, Draft("promotion.moved", {"state": state, "reason": "released", "step": 2, "exposed": 2})
     yield stream, Draft("promotion.finished", {"state": "SUCCEEDED", "reason": "released"})
-    release = {**known, "document": CONFIG, "overrides": {}, "map": number, "base_map": number - 1, "kind": "promotion"}
-    yield f"environment/shop/{lane}", Draft("release.changed", {**release, "promotion": f"{lane}-{number}"})
+    maps = {"map": number, "base_map": number - 1, "kind": "promotion", "promotion": f"{lane}-{number}"}
+    release = {**known, "document": config.digest, "overrides": {}, **maps}
+    yield f"environment/shop/{lane}", Draft("release.changed", release)
     for run in range(RUNS_A_PROMOTION):
         told = {**known, "purpose": "scheduled", "partitions": days[:1]}
         for kind in ("run.intended", "run.ended", "run.audited", "run.published"):
