@@ -411,7 +411,12 @@ def test_a_frozen_lane_is_opened_by_break_glass_with_a_reason_and_a_second_perso
     retained = ["promote", v3, "--to", "prod", "--break-glass", "retained", "--reason", "x", "--second", "ben"]
     refused(lane(half_frozen, *retained, clock=lambda: FRIDAY), "never skipped")
     assert set(seen(half_frozen).values()) == {"v1"}
-    done = lane(half_frozen, *asked, "--reason", "outage", "--second", "ben", clock=lambda: FRIDAY)
+    opened = ["--reason", "outage", "--second", "ben"]
+    refused(lane(half_frozen, *asked, *opened, clock=lambda: FRIDAY), "waits for ben to stand by its broken glass")
+    refused(lane(half_frozen, "approve", "prod-3", actor="ana", clock=lambda: FRIDAY), "prod-3")
+    assert set(seen(half_frozen).values()) == {"v1"}
+    assert lane(half_frozen, "approve", "prod-3", actor="ben", clock=lambda: FRIDAY).code == 0
+    done = lane(half_frozen, "promote", v3, "--to", "prod", clock=lambda: FRIDAY)
     assert done.code == 0, done.err
     assert set(seen(half_frozen).values()) == {"v3"}
 
