@@ -40,6 +40,7 @@ class Eyes:
     warehouse: Warehouse
     moment: Moment
     slices: Slices = field(default_factory=dict)
+    order: tuple[str, ...] = ()
 
     @property
     def project(self) -> Project:
@@ -49,7 +50,7 @@ class Eyes:
     @property
     def environments(self) -> tuple[str, ...]:
         """The names of all environments in the promotion order."""
-        return tuple(self.ctx.config.environments)
+        return self.order
 
     def command(self, command: str, *, timeout: float) -> CommandReport:
         """Run inside the verified build with the target's settings; its report is read back."""
