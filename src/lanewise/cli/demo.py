@@ -207,11 +207,10 @@ def _look_back(show: Show) -> None:
 
 
 def _example() -> Path:
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "examples" / "flights", package.parents[1] / "examples" / "flights"):
-        if folder.is_dir():
-            return folder
-    raise NotFound("example", "flights", hint="it comes with the package: reinstall lanewise")
+    folder = Path(__file__).resolve().parents[3] / "examples" / "flights"
+    if not folder.is_dir():
+        raise NotFound("example", "flights", hint="it comes with the source: `make demo` in a checkout")
+    return folder
 
 
 def _lane() -> list[str]:
