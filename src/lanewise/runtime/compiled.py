@@ -88,7 +88,7 @@ def parse(text: str) -> Any:
         found, end = make_scanner(_Plain)(text, 0)  # type: ignore[arg-type] # any object with these attributes
     except (ImportError, AttributeError, TypeError, StopIteration, ValueError, SystemError):
         end = -1  # SystemError: a fault, and `json.decoder`, which would name it, is not imported yet
-    if end < 0 or text[end:].strip():
+    if end < 0 or text[end:].strip(" \t\n\r"):
         import json  # noqa: PLC0415 - see above
 
         return json.loads(text)
