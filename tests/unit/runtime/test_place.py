@@ -234,7 +234,9 @@ def test_the_quick_way_to_read_json_reads_what_json_reads(value, ascii_only, ind
 
 @given(
     st.text()
-    | st.sampled_from(['{"a": 1} x', '{"a": }', '{"a": 1', "{'a': 1}", '{"a": "\t"}', " {}", "", "[", "\ufeff{}", "0\x1f"])
+    | st.sampled_from(
+        ['{"a": 1} x', '{"a": }', '{"a": 1', "{'a': 1}", '{"a": "\t"}', " {}", "", "[", "\ufeff{}", "0\x1f"]
+    )
 )
 def test_what_json_refuses_the_quick_way_refuses_alike(text):
     assert outcome(parse, text) == outcome(json.loads, text)
