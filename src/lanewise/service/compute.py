@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from lanewise.domain.canonical import digest
 from lanewise.domain.environment import Environment
@@ -139,30 +140,29 @@ class Computer:
 
 def recorded(journal: Journal, step: int) -> Computed | None:
     """What a step is recorded to have computed; None when it has to be computed (again)."""
-    found = None
-    for event in journal.events():
-        if event.type == "hold.retried" and event.data["step"] == step:
-            found = None
-        elif event.type == "step.done" and event.data["kind"] == "compute" and event.data["step"] == step:
-            found = _decode(event.data["computed"])
-    return found
+    found = _records(journal).get(step)
+    return _decode(found[-1]) if found else None
 
 
 def caught_up(journal: Journal, steps: int) -> list[Computed]:
     """What was computed beyond the plan's steps: days that readers got from the old build meanwhile."""
-    done = (e.data for e in journal.events() if e.type == "step.done" and e.data["kind"] == "compute")
-    return [_decode(data["computed"]) for data in done if data["step"] == steps]
+    return [_decode(data) for data in _records(journal).get(steps, ())]
 
 
 def all_recorded(journal: Journal) -> list[Computed]:
     """What every step is recorded to have computed, in order; a retried step counts once, as last computed."""
-    by_step: dict[int, list[Computed]] = {}
+    return [_decode(data) for _, found in sorted(_records(journal).items()) for data in found]
+
+
+def _records(journal: Journal) -> dict[int, list[Any]]:
+    """Step -> the records of its computations that still count, in order; a retry takes back the earlier ones."""
+    by_step: dict[int, list[Any]] = {}
     for event in journal.events():
         if event.type == "hold.retried":
             by_step.pop(event.data["step"], None)
         elif event.type == "step.done" and event.data["kind"] == "compute":
-            by_step.setdefault(event.data["step"], []).append(_decode(event.data["computed"]))
-    return [computed for step in sorted(by_step) for computed in by_step[step]]
+            by_step.setdefault(event.data["step"], []).append(event.data["computed"])
+    return by_step
 
 
 def runs_of(journal: Journal) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -10,13 +10,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from lanewise.domain.canonical import plain
-from lanewise.domain.environment import GateSpec
+from lanewise.domain.environment import Environment, GateSpec
 from lanewise.domain.evidence import Evidence, Moment, Result, Verdict
 from lanewise.domain.gate import Gate
-from lanewise.domain.promotion import Promotion
+from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.words import counted
 from lanewise.errors import LaneError, NotFound
-from lanewise.promotion.breakglass import skips
+from lanewise.promotion.breakglass import FREEZE, skips
+from lanewise.promotion.freeze import open_window
 from lanewise.promotion.gates.quality import judge_checks
 from lanewise.service.look import Eyes
 from lanewise.service.promotions import Journal
@@ -64,6 +65,22 @@ def audit(journal: Journal, eyes: Eyes) -> Verdict:
     journal.write("gate.judged", verdict=verdict, evidence=None)
     eyes.ctx.progress.judged(verdict)
     return verdict
+
+
+def reasons(verdicts: Sequence[Verdict]) -> str:
+    """Verdicts in one line: each gate and what it says."""
+    return "; ".join(f"{v.gate}: {v.reason}" for v in verdicts)
+
+
+def stopped_by_freeze(journal: Journal, target: Environment) -> bool:
+    """Whether a freeze is open and not skipped: then the promotion goes to FROZEN, and stays until it ends."""
+    now = journal.ctx.ledger.now()
+    freeze = open_window(target.rules.freeze, now)
+    if freeze is None or skips(journal.promotion, FREEZE, now):
+        return False
+    until = freeze.until.isoformat()
+    journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {until}", until=until)
+    return True
 
 
 def still_stands(journal: Journal, eyes: Eyes) -> tuple[Verdict, ...]:

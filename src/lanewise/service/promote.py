@@ -13,7 +13,7 @@ from datetime import timedelta
 from lanewise.domain.canonical import short
 from lanewise.domain.environment import Config, Environment
 from lanewise.domain.event import Draft
-from lanewise.domain.evidence import Moment, Result, Verdict
+from lanewise.domain.evidence import Moment, Result
 from lanewise.domain.plan import Plan
 from lanewise.domain.promotion import Promotion, State
 from lanewise.errors import GroundMoved, LaneError, NotFound, Quarantined, Refused
@@ -26,7 +26,7 @@ from lanewise.service import promotions
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.configure import in_force
 from lanewise.service.context import Context
-from lanewise.service.gating import judge_gates, open_gate, still_stands
+from lanewise.service.gating import judge_gates, open_gate, reasons, still_stands, stopped_by_freeze
 from lanewise.service.ground import plan_for, recorded_plan, require_same_ground
 from lanewise.service.look import Eyes
 from lanewise.service.promotions import Journal
@@ -259,7 +259,7 @@ class Drive:
         failed = [v for v in verdicts if v.result is Result.FAIL]
         open_ones = [v for v in verdicts if not v.passes]
         if failed:
-            self.journal.move(State.REJECTED, _names(failed))
+            self.journal.move(State.REJECTED, reasons(failed))
         elif open_ones:
             return  # they look again when it is carried on
         elif self._missing():
@@ -275,10 +275,7 @@ class Drive:
 
     def _leave(self) -> None:
         _check_open(self.ctx, self.target)
-        freeze = open_window(self.target.rules.freeze, self.ctx.ledger.now())
-        if freeze is not None and not skips(self.journal.promotion, FREEZE, self.ctx.ledger.now()):
-            self.journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {freeze.until.isoformat()}",
-                              until=freeze.until.isoformat())  # fmt: skip
+        if stopped_by_freeze(self.journal, self.target):
             return
         self._rollout().go()  # ACQUIRING with the lease in hand: who does not get it stays READY, and gives way
 
@@ -300,7 +297,7 @@ class Drive:
         _check_quarantine(self.ctx, self.candidate, (self.target, self.config.before(self.target.name)))
         doubts = [v for v in still_stands(self.journal, self._eyes()) if not v.passes]
         if doubts:
-            return _names(doubts)
+            return reasons(doubts)
         return "approvals are missing or void" if self._missing() else ""
 
     def _missing(self) -> bool:
@@ -323,7 +320,3 @@ class Drive:
     def _eyes(self) -> Eyes:
         return Eyes(self.ctx, self.candidate, self._plan_seen(), self.target, self.config.before(self.target.name),
                     self.ctx.warehouse(self.target), Moment.BEFORE, order=tuple(self.config.environments))  # fmt: skip
-
-
-def _names(verdicts: list[Verdict]) -> str:
-    return "; ".join(f"{v.gate}: {v.reason}" for v in verdicts)

@@ -7,7 +7,7 @@ asked whether the slices of a step are live, and the step is finished or done ag
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -22,9 +22,7 @@ from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.publication import PartitionMap
 from lanewise.domain.words import counted
 from lanewise.errors import FenceRefused, GroundMoved, LaneError, LeaseHeld, OutsideBroke, Refused, RunFailed
-from lanewise.promotion.breakglass import FREEZE, skips
 from lanewise.promotion.canary.judge import Judgement, judge
-from lanewise.promotion.freeze import open_window
 from lanewise.promotion.states import HOLDS_LEASE
 from lanewise.publication.maps import cut_over, differing, give_back, overlay, uncovered
 from lanewise.service import promotions
@@ -33,7 +31,7 @@ from lanewise.service.claims import recover_runs
 from lanewise.service.compiled import write_lane
 from lanewise.service.compute import Computed, Computer, Slices, all_recorded, caught_up, recorded, runs_of
 from lanewise.service.context import Context
-from lanewise.service.gating import CANARY, audit, judge_gates
+from lanewise.service.gating import CANARY, audit, judge_gates, reasons, stopped_by_freeze
 from lanewise.service.ground import recorded_plan
 from lanewise.service.lease import Held, held
 from lanewise.service.look import Eyes
@@ -135,7 +133,7 @@ class Rollout:
     def _prepare(self) -> None:
         plan = self.plan
         recover_runs(self.ctx, self.target.name, self.warehouse)
-        if self._frozen():
+        if stopped_by_freeze(self.journal, self.target):
             return
         if computes(plan):
             self.journal.move(State.CANARY, _step_line(plan, 0), step=0)
@@ -160,12 +158,12 @@ class Rollout:
         if QUALITY not in {v.gate for v in verdicts}:
             verdicts.append(audit(self.journal, eyes))
         bad = [v for v in verdicts if v.result is Result.FAIL]
-        doubt = _reasons([v for v in verdicts if not v.passes])
+        doubt = reasons([v for v in verdicts if not v.passes])
         if bad:
-            self.journal.move(State.REVERTING, _reasons(bad))
+            self.journal.move(State.REVERTING, reasons(bad))
         elif doubt and not _accepted(self.journal, step, doubt):
             self.journal.move(State.HELD, doubt)
-        elif self._frozen():
+        elif stopped_by_freeze(self.journal, self.target):
             return
         elif last:
             self.journal.move(State.CUTOVER, "judged and found good")
@@ -193,23 +191,13 @@ class Rollout:
             self._bake()
         self.journal.move(State.CANARY, _step_line(self.plan, step + 1), step=step + 1, exposed=step + 1)
 
-    def _frozen(self) -> bool:
-        """Whether a freeze is open: then the promotion stays where it is, with what it has exposed, until it ends."""
-        now = self.ctx.ledger.now()
-        freeze = open_window(self.target.rules.freeze, now)
-        if freeze is None or skips(self.journal.promotion, FREEZE, now):
-            return False
-        self.journal.move(State.FROZEN, f"{freeze.reason or 'a freeze'} until {freeze.until.isoformat()}",
-                          until=freeze.until.isoformat())  # fmt: skip
-        return True
-
     def _cut_over(self) -> None:
         """All readers to the new build at once, days included that the old one has published meanwhile."""
         for _ in range(_TRIES):
             computed, seen = self._computer().catch_up()
             bad = self._doubts_about_late_days()
             if bad:
-                self.journal.move(State.REVERTING, _reasons(bad))
+                self.journal.move(State.REVERTING, reasons(bad))
                 return
             try:
                 self._publish(partial(self._complete, computed=computed, seen=seen), len(self.plan.steps))
@@ -240,7 +228,7 @@ class Rollout:
         verdicts = judge_gates(self.journal, self._eyes(Moment.AFTER, Computed()))
         bad = [v for v in verdicts if not v.passes]
         if bad:
-            self.journal.move(State.REVERTING, _reasons(bad))
+            self.journal.move(State.REVERTING, reasons(bad))
             return
         self.journal.move(State.SUCCEEDED, f"{self.candidate.build.short} is live in {self.target.name}")
 
@@ -330,10 +318,6 @@ class Rollout:
             plan = replace(plan, tables=tuple(t for t in plan.tables if t.table not in hidden))
         return Eyes(self.ctx, self.candidate, plan, self.target, self.config.before(self.target.name),
                     self.warehouse, moment, computed.slices, tuple(self.config.environments))  # fmt: skip
-
-
-def _reasons(verdicts: Sequence[Verdict]) -> str:
-    return "; ".join(f"{v.gate}: {v.reason}" for v in verdicts)
 
 
 def _accepted(journal: Journal, step: int, doubt: str) -> bool:
