@@ -24,7 +24,7 @@ from benchmarks.figure import Figure
 
 from lanewise.adapters.warehouses.embedded import EmbeddedWarehouse, open_warehouse
 from lanewise.adapters.warehouses.embedded.branches import Schema, branches
-from lanewise.domain.environment import Connection
+from lanewise.domain.environment import Connection, Environment
 from lanewise.domain.project import Column, Grain, PartitionSpec, TableKind
 from lanewise.domain.publication import PartitionMap, Slice, TableMap
 from lanewise.publication.views import view_statement
@@ -92,8 +92,8 @@ def measure(pairs: int, tables: int, partitions: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="lanewise-bench-") as folder:
         home = Path(folder) / ".lanewise"
         warehouse = open_warehouse(
-            home=home, environment="prod", project="bench", destination=Connection("w", "duckdb"), source=None,
-            secrets=_NoSecrets(),
+            home=home, lane=Environment("prod", 0, {"dst_conn": "w"}, {"w": Connection("w", "duckdb")}),
+            project="bench", secrets=_NoSecrets(), say=print,
         )  # fmt: skip
         target = make_tables(warehouse, tables, partitions)
         _publish(warehouse, replace(target, number=1))  # warm the page cache

@@ -17,7 +17,16 @@ from typing import Any, cast
 
 from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Verdict
-from lanewise.domain.ports import BuildStore, Ledger, Login, Orchestrator, Secrets, SecretStore, Warehouse
+from lanewise.domain.ports import (
+    BuildStore,
+    Ledger,
+    Login,
+    Orchestrator,
+    Secrets,
+    SecretStore,
+    Warehouse,
+    WarehouseOpener,
+)
 from lanewise.domain.project import Project
 from lanewise.domain.promotion import State
 from lanewise.errors import ConfigError, NotFound
@@ -139,16 +148,11 @@ class Workshop:
     def _open_warehouse(self, environment: Environment) -> Warehouse:
         key = f"{environment.name}/{environment.digest}"
         if key not in self._warehouses:
-            destination = environment.connection("dst")
-            try:  # whatever the working tree's project reads: a run of the live build has inputs of its own
-                source = environment.connection("src")
-            except NotFound:
-                source = None
             self._require_unmoved()
-            warehouse: Warehouse = _pick("lanewise.warehouses", destination.type).load()(
-                home=self.home, environment=environment.name, project=self.project.name,
-                destination=destination, source=source, secrets=self.secrets,
-            )  # fmt: skip
+            opener: WarehouseOpener = _pick("lanewise.warehouses", environment.connection("dst").type).load()
+            warehouse = opener(
+                home=self.home, lane=environment, project=self.project.name, secrets=self.secrets, say=self.progress.say
+            )
             if not self.steady:
                 from lanewise.service.astray import require_known  # noqa: PLC0415 - only for commands that act
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from lanewise.domain.canonical import digest
@@ -52,14 +53,44 @@ class SecretRef:
         return self.previous
 
 
+class Role(StrEnum):
+    """What somebody who logs in to a server may be there, each with the least rights that work."""
+
+    RUNNER = "runner"  # a run: reads the declared inputs, writes tables of its own
+    PUBLISHER = "publisher"  # Lanewise: owns views, versions and maps
+    READER = "reader"  # dashboards: reads the published views
+    ADMIN = "admin"  # the operator, for `lane provision` alone
+
+
 @dataclass(frozen=True)
 class Connection:
-    """A named connection: its type, its plain fields and its secrets (field name -> reference)."""
+    """A named connection: its type, its plain fields and its secrets (field name -> reference).
+
+    Where a server knows several identities, the field ``ROLE`` is a role's user there (``runner: run_prod``) and
+    ``ROLE_password`` the reference to its password; ``user`` and ``password`` stand in for a role that has none.
+    """
 
     name: str
     type: str
     fields: Mapping[str, Value] = field(default_factory=dict)
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)
+
+    def acting_as(self, role: Role) -> Connection:
+        """The connection as one role has it: its login as ``user`` and ``password``, and nobody else's with it."""
+        fields, secrets = dict(self.fields), dict(self.secrets)
+        for other in Role:
+            user, password = fields.pop(other.value, None), secrets.pop(f"{other}_password", None)
+            if other is role and user is not None:
+                fields["user"] = user
+                secrets.pop("password", None)
+                if password is not None:
+                    secrets["password"] = password
+        return replace(self, fields=fields, secrets=secrets)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The roles that have a login of their own here."""
+        return tuple(role for role in Role if role.value in self.fields)
 
 
 @dataclass(frozen=True)
@@ -145,6 +176,11 @@ class Environment:
         if isinstance(name, str) and name in self.connections:
             return self.connections[name]
         raise NotFound("connection", str(name), known=self.connections)
+
+    def for_runs(self) -> Environment:
+        """What a run of this environment is told: every connection with the runner's login, and nobody else's."""
+        connections = {name: found.acting_as(Role.RUNNER) for name, found in self.connections.items()}
+        return replace(self, connections=connections)
 
     @property
     def digest(self) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from lanewise.domain.build import Build
 from lanewise.domain.comparison import TableComparison
-from lanewise.domain.environment import Connection, SecretRef
+from lanewise.domain.environment import Connection, Environment, SecretRef
 from lanewise.domain.event import Draft, Event, Lease
 from lanewise.domain.evidence import CheckResult
 from lanewise.domain.project import Check, Column, Table
-from lanewise.domain.publication import Holding, InputPin, PartitionMap, Pointer, Slice
+from lanewise.domain.publication import Break, Holding, InputPin, PartitionMap, Pointer, Slice
 from lanewise.domain.run import Launch, RunOutcome, RunRequest, Space, Written
 
 
@@ -180,6 +180,14 @@ class Warehouse(Protocol):
         ``NotFound`` when ``to`` is no longer kept. Going back from ``base`` to ``to`` once more is nothing, whatever
         the fence: after a crash the next holder may simply call it again."""
 
+    def breaks(self, table: str, columns: Sequence[Column]) -> Break | None:
+        """What publishing ``table`` with these columns would break for those who read it now; None when nothing: it
+        is new, or keeps every published column in its place and type. Cheap; changes nothing."""
+
+    def compact(self) -> tuple[str, ...]:
+        """Give reads back what publishing by map costs them, where one version serves a whole table and no kept map
+        needs another; the tables that were. Waits for nobody: what is busy is left for the next time."""
+
     def pin(self, inputs: Sequence[str]) -> tuple[InputPin, ...]:
         """The declared inputs as they are now (``src`` connection); ``NotFound`` for one that isn't there."""
 
@@ -231,10 +239,10 @@ class WarehouseOpener(Protocol):
         self,
         *,
         home: Path,
-        environment: str,
+        lane: Environment,
         project: str,
-        destination: Connection,
-        source: Connection | None,
         secrets: Secrets,
+        say: Callable[[str], None],
     ) -> Warehouse:
-        """``home`` is the project's ``.lanewise`` folder."""
+        """``home`` is the project's ``.lanewise`` folder; ``lane`` the environment, whose ``dst`` connection is of this
+        type; ``say`` tells a person why something takes long."""

@@ -71,6 +71,16 @@ class Pointer:
 
 
 @dataclass(frozen=True)
+class Break:
+    """What readers of a published table would notice: ``changes`` says what happens to which column, a sentence each;
+    ``dependants`` are the relations that are built upon it, in whose way the change stands while there are any."""
+
+    table: str
+    changes: tuple[str, ...]
+    dependants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class InputPin:
     """One declared input as it was when it was pinned: its digest changes when its content does."""
 

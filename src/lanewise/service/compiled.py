@@ -27,7 +27,8 @@ _SOURCES = ("lanewise.yaml", "environments.yaml")
 def compile_lane(
     environment: Environment, project: Project, build: str, run: RunRequest | None = None, space: Space | None = None
 ) -> dict[str, Any]:
-    """The compiled file's content. ``build`` is empty for a working tree."""
+    """The compiled file's content, with the runner's logins alone. ``build`` is empty for a working tree."""
+    connections = environment.for_runs().connections
     return {
         "format": FORMAT,
         "project": project.name,
@@ -37,7 +38,7 @@ def compile_lane(
         "variable": project.environment_variable,
         "effects": list(project.effects),
         "settings": plain(environment.settings),
-        "connections": {name: _connection(found) for name, found in environment.connections.items()},
+        "connections": {name: _connection(found) for name, found in connections.items()},
         "run": None if run is None else _run(run, project),
         "engine": None if space is None else plain(space.engine),
     }

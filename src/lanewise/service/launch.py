@@ -106,7 +106,7 @@ def child_variables(ctx: Context, request: RunRequest, environment: Environment,
     return {
         "LANG": "C.UTF-8",
         **inherited,
-        **_secret_variables(ctx, environment),
+        **_secret_variables(ctx, environment.for_runs()),
         "PATH": os.pathsep.join([binaries, os.environ.get("PATH", os.defpath)]),
         "TZ": "UTC",
         "PYTHONDONTWRITEBYTECODE": "1",

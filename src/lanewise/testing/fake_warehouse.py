@@ -13,7 +13,7 @@ from lanewise.domain.comparison import PartitionComparison, TableComparison
 from lanewise.domain.evidence import CheckResult
 from lanewise.domain.partition import ALL, partition_name
 from lanewise.domain.project import Check, Column, Grain, Table
-from lanewise.domain.publication import Holding, InputPin, PartitionMap, Pointer, Slice
+from lanewise.domain.publication import Break, Holding, InputPin, PartitionMap, Pointer, Slice
 from lanewise.domain.run import RunRequest, Space, Written
 from lanewise.errors import FenceRefused, GroundMoved, NotFound, Refused, RunFailed
 
@@ -32,6 +32,7 @@ class FakeWarehouse:
     inputs: dict[str, str] = field(default_factory=dict)
     check_results: dict[str, CheckResult] = field(default_factory=dict)
     comparisons: dict[str, TableComparison] = field(default_factory=dict)
+    broken: dict[str, Break] = field(default_factory=dict)
     writes: dict[str, Sequence[Row]] = field(default_factory=dict)
     stored: list[tuple[Row, ...]] = field(default_factory=list)
     rooms: dict[str, dict[str, Sequence[Row]]] = field(default_factory=dict)
@@ -153,6 +154,14 @@ class FakeWarehouse:
             raise GroundMoved(f"map {self.pointer().number} is live, not map {base}")
         self._go_live(target, Pointer(target.number, fence, target.build, target.config, to), base)
         return target.number
+
+    def breaks(self, table: str, columns: Sequence[Column]) -> Break | None:  # noqa: ARG002 - the port's signature
+        """What the test set."""
+        return self.broken.get(table)
+
+    def compact(self) -> tuple[str, ...]:
+        """Nothing here is slow."""
+        return ()
 
     def pin(self, inputs: Sequence[str]) -> tuple[InputPin, ...]:
         """The digests that the test set."""

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 
 from lanewise.adapters.warehouses.embedded import EmbeddedWarehouse, open_warehouse
-from lanewise.domain.environment import Connection
+from lanewise.domain.environment import Connection, Environment
 from lanewise.domain.project import Table
 from lanewise.domain.publication import Slice
 from lanewise.domain.run import Space
@@ -20,6 +20,13 @@ class NoSecrets:
     age = redact = resolve
 
 
+def lane_of(name: str, destination: Connection, source: Connection | None = None, **settings: Any) -> Environment:
+    """An environment with these connections, as config would give it."""
+    named = {"dst": destination, **({"src": source} if source else {})}
+    settings = {f"{role}_conn": found.name for role, found in named.items()} | settings
+    return Environment(name, 0, settings, {found.name: found for found in named.values()})
+
+
 class EmbeddedHarness:
     def __init__(self, root: Path, source: Connection | None = None, path: str | None = None) -> None:
         self.root, self.source = root, source
@@ -28,11 +35,10 @@ class EmbeddedHarness:
     def open(self, environment: str = "prod", project: str = "shop") -> EmbeddedWarehouse:
         return open_warehouse(
             home=self.root / ".lanewise",
-            environment=environment,
+            lane=lane_of(environment, self.destination, self.source),
             project=project,
-            destination=self.destination,
-            source=self.source,
             secrets=NoSecrets(),
+            say=print,
         )
 
     def write(self, space: Space, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -273,9 +273,10 @@ def test_looking_and_going_back_start_no_engine(harness):
 import sys
 from pathlib import Path
 from lanewise.adapters.warehouses.embedded import open_warehouse
-from lanewise.domain.environment import Connection
-w = open_warehouse(home=Path({str(tmp := harness.root / ".lanewise")!r}), environment="prod", project="shop",
-                   destination=Connection("w", "duckdb"), source=None, secrets=None)
+from lanewise.domain.environment import Connection, Environment
+lane = Environment("prod", 0, {{"dst_conn": "w"}}, {{"w": Connection("w", "duckdb")}})
+w = open_warehouse(home=Path({str(tmp := harness.root / ".lanewise")!r}), lane=lane, project="shop", secrets=None,
+                   say=print)
 w.pointer(), w.live(), w.maps(), w.map_at(1), w.holdings(), w.raise_fence(3), w.revert(1, base=2, fence=3)
 heavy = {{"duckdb", "pyarrow", "sqlglot", "sqlalchemy", "pydantic"}} & set(sys.modules)
 print(w.pointer().number, sorted(heavy))

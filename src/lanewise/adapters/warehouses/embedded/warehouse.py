@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,13 @@ from lanewise.adapters.warehouses.embedded.layout import Layout
 from lanewise.adapters.warehouses.embedded.sources import Sources
 from lanewise.adapters.warehouses.embedded.wholeness import missing
 from lanewise.domain.comparison import TableComparison
-from lanewise.domain.environment import Connection
+from lanewise.domain.environment import Connection, Environment
 from lanewise.domain.evidence import CheckResult
 from lanewise.domain.ports import Secrets
 from lanewise.domain.project import Check, Column, Table
-from lanewise.domain.publication import Holding, InputPin, PartitionMap, Pointer, Slice
+from lanewise.domain.publication import Break, Holding, InputPin, PartitionMap, Pointer, Slice
 from lanewise.domain.run import RunRequest, Space, Written
-from lanewise.errors import RunFailed, WrongInput
+from lanewise.errors import NotFound, RunFailed, WrongInput
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,20 +30,23 @@ if TYPE_CHECKING:
 def open_warehouse(
     *,
     home: Path,
-    environment: str,
+    lane: Environment,
     project: str,
-    destination: Connection,
-    source: Connection | None,
     secrets: Secrets,  # noqa: ARG001 - the port's signature; files need no login
+    say: Callable[[str], None],  # noqa: ARG001 - as above; nothing here waits
 ) -> EmbeddedWarehouse:
     """Open the warehouse of one environment. ``path`` on the connection moves it out of ``home``; it is taken from
     the project's folder. Touches no file and starts no engine."""
-    home = home.absolute()
+    home, destination = home.absolute(), lane.connection("dst")
+    try:
+        source: Connection | None = lane.connection("src")
+    except NotFound:
+        source = None
     path = destination.fields.get("path")
     if path is not None and not isinstance(path, str):
         raise WrongInput(f"the path of the connection {destination.name} is no text")
     root = home.parent / Path(path).expanduser() if path else home / "warehouse"
-    layout = Layout(root, home, environment)
+    layout = Layout(root, home, lane.name)
     return EmbeddedWarehouse(Catalogs(layout, project), Sources(source, home.parent, layout.cache, home / "tmp"))
 
 
@@ -172,6 +175,14 @@ class EmbeddedWarehouse:
             self.prepare(nothing)
             self.publish(nothing, base=base, fence=fence)
         return nothing.number
+
+    def breaks(self, table: str, columns: Sequence[Column]) -> Break | None:  # noqa: ARG002 - the port's signature
+        """Nothing: every map has views of its own."""
+        return None
+
+    def compact(self) -> tuple[str, ...]:
+        """Nothing: a catalog names its files as plainly as can be."""
+        return ()
 
     def pin(self, inputs: Sequence[str]) -> tuple[InputPin, ...]:
         """The inputs as they are now."""

@@ -1,0 +1,1 @@
+"""The warehouse on PostgreSQL: versions are tables, the published map is rows, one pointer is what readers follow."""

@@ -1,0 +1,102 @@
+"""Logging in to PostgreSQL as the role that a step needs, and what its errors mean to somebody who promotes a build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+
+from lanewise.domain.environment import Connection, Role
+from lanewise.domain.ports import Secrets
+from lanewise.errors import LoginRefused, Refused, SecretUnavailable, WarehouseUnavailable, WrongInput
+
+PLAIN = {"host": "host", "port": "port", "database": "dbname", "user": "user", "sslmode": "sslmode",
+         "sslrootcert": "sslrootcert", "connect_timeout": "connect_timeout"}  # fmt: skip
+"""Fields of a ``postgres`` connection that go to the driver, by the driver's name."""
+
+_FULL = (pg.DiskFull, pg.ReadOnlySqlTransaction, pg.OutOfMemory, pg.TooManyConnections, pg.ConfigurationLimitExceeded)
+
+
+@dataclass(frozen=True)
+class Server:
+    """One environment's database, as config names it."""
+
+    connection: Connection
+    secrets: Secrets
+
+    @contextmanager
+    def session(self, role: Role = Role.PUBLISHER, *, autocommit: bool = False) -> Iterator[psycopg.Connection[Any]]:
+        """Logged in as that role: a transaction that ends with the block (``autocommit``: one for each statement).
+
+        A rotated password is resolved once more, and its previous version tried, when the login fails. Raises
+        ``LoginRefused``, and ``WarehouseUnavailable`` for what is away, full or read-only.
+        """
+        with told(self.connection):
+            connection = self._login(role, autocommit=autocommit)
+        with told(self.connection), connection:
+            yield connection
+
+    def parameters(self, role: Role) -> dict[str, Any]:
+        """What the driver is handed, short of the password."""
+        fields = self.connection.acting_as(role).fields
+        known = {PLAIN[name]: value for name, value in fields.items() if name in PLAIN}
+        if not known.get("dbname"):
+            raise WrongInput(f"the connection {self.connection.name} names no database", hint="set `database`")
+        return {"connect_timeout": 10, "application_name": f"lanewise {role}", **known}
+
+    def _login(self, role: Role, *, autocommit: bool) -> psycopg.Connection[Any]:
+        reference = self.connection.acting_as(role).secrets.get("password")
+        parameters = self.parameters(role)
+        if reference is None:
+            return psycopg.connect(**parameters, autocommit=autocommit)
+        try:
+            return psycopg.connect(**parameters, password=self.secrets.resolve(reference), autocommit=autocommit)
+        except psycopg.OperationalError as error:
+            if not refused_login(error):
+                raise
+            previous = bool(reference.previous)
+            try:
+                password = self.secrets.resolve(reference, previous=previous)
+            except SecretUnavailable:
+                raise error from None
+            return psycopg.connect(**parameters, password=password, autocommit=autocommit)
+
+
+def refused_login(error: psycopg.OperationalError) -> bool:
+    """Whether the server said no to this user and password. libpq hands out no SQLSTATE for a failed connection."""
+    said = str(error)
+    return any(text in said for text in ("authentication failed", "no password supplied", "is not permitted to log in"))
+
+
+@contextmanager
+def told(connection: Connection) -> Iterator[None]:
+    """Turn the driver's errors into ours. The server's words are kept, but never the statement: it may hold data."""
+    try:
+        yield
+    except pg.InsufficientPrivilege as error:
+        hint = "`lane provision ENV` shows what its roles may do"
+        raise Refused(f"{where(connection)}: {first_line(error)}", hint=hint) from error
+    except _FULL as error:
+        raise WarehouseUnavailable(f"{where(connection)}: {first_line(error)}") from error
+    except psycopg.OperationalError as error:
+        if refused_login(error):
+            hint = "`lane doctor ENV` tries every login"
+            raise LoginRefused(f"{where(connection)}: {first_line(error)}", hint=hint) from error
+        raise WarehouseUnavailable(f"{where(connection)}: {first_line(error)}") from error
+    except psycopg.InterfaceError as error:
+        raise WarehouseUnavailable(f"{where(connection)}: {first_line(error)}") from error
+
+
+def where(connection: Connection) -> str:
+    """The database in words."""
+    fields = connection.fields
+    return f"{connection.name} ({fields.get('host', 'localhost')}/{fields.get('database', '')})"
+
+
+def first_line(error: BaseException) -> str:
+    """The server's first line, without the statement that it may repeat."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
