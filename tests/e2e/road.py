@@ -22,14 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
+from psycopg import sql
 
 from lanewise.adapters.ledgers.sqlite_reader import SqliteReader
+from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.bootstrap import Workshop, open_context
 from lanewise.cli.app import main
+from lanewise.domain.environment import Environment
 from lanewise.domain.promotion import Promotion
 from lanewise.errors import LaneError
 from lanewise.service.build import make_build
 from lanewise.service.promote import promote
+from lanewise.testing.postgres import SUPERUSER, Server
 
 DAYS = tuple(f"2013-01-{day:02}" for day in range(1, 9))
 
@@ -87,6 +92,35 @@ def write_project(root: Path, environments: str = ENVIRONMENTS, project: str = P
     return root
 
 
+def on_postgres(server: Server, database: str = "", environments: str = ENVIRONMENTS) -> str:
+    """These environments with their warehouses in a database of the server: an empty one where none is named."""
+    place = f"host: 127.0.0.1, port: {server.port}, database: {database or server.database()}, user: {SUPERUSER}"
+    return f"{environments}connections:\n  'warehouse_{{env}}': {{type: postgres, {place}}}\n"
+
+
+def ledger_on_postgres(server: Server, database: str) -> str:
+    """A line of environments.yaml that keeps the record there."""
+    return f"ledger: postgresql://{SUPERUSER}@127.0.0.1:{server.port}/{database}\n"
+
+
+def set_aside(server: Server, database: str) -> None:
+    """Keep the database as it is now, for ``put_back``. Nobody may be connected."""
+    _copy(server, database, f"{database}_aside")
+
+
+def put_back(server: Server, database: str) -> None:
+    """Make the database what it was when it was set aside. It keeps its name, since moving a warehouse is no
+    promotion; so a folder that is copied and the database in which its prod lies go back together."""
+    _copy(server, f"{database}_aside", database)
+
+
+def _copy(server: Server, source: str, target: str) -> None:
+    with server.connect() as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(target)))
+        statement = sql.SQL("create database {} template {}").format(sql.Identifier(target), sql.Identifier(source))
+        connection.execute(statement)
+
+
 def build(root: Path, name: str, script: str = SCRIPT) -> str:
     """Make the build whose rows say ``name``; its digest."""
     (root / "pipelines" / "orders.sh").write_text(script.replace("@BUILD@", name))
@@ -100,6 +134,8 @@ def into_prod(root: Path, digest: str) -> Promotion:
 
 def seen(root: Path, environment: str = "prod") -> dict[str, str]:
     """What a reader sees: day -> the build whose rows are there. Fails on a mix within a day or across tables."""
+    if "type: postgres" in (root / "environments.yaml").read_text():
+        return _seen_on_postgres(open_context(root).config.environment(environment))
     catalog = root / ".lanewise" / "warehouse" / f"{environment}.duckdb"
     if not catalog.exists():
         return {}
@@ -108,6 +144,25 @@ def seen(root: Path, environment: str = "prod") -> dict[str, str]:
             "select strftime(day, '%Y-%m-%d'), build, count(*) from orders_daily group by all"
         ).fetchall()
         totals = db.execute("select strftime(day, '%Y-%m-%d'), build, orders from totals_daily").fetchall()
+    return _unmixed(orders, totals)
+
+
+def _seen_on_postgres(lane: Environment) -> dict[str, str]:
+    place, fields = Place.of(lane, "orders"), lane.connection("dst").fields
+    found: list[list[tuple[Any, ...]]] = []
+    with psycopg.connect(host=str(fields["host"]), port=str(fields["port"]), dbname=str(fields["database"]),
+                         user=SUPERUSER) as connection:  # fmt: skip
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        for table, count in (("orders_daily", "count(*)"), ("totals_daily", "max(orders)")):
+            view = sql.Identifier(place.public, place.view(table))
+            if connection.execute("select to_regclass(%s)", [view.as_string(connection)]).fetchone() == (None,):
+                return {}
+            statement = sql.SQL("select to_char(day, 'YYYY-MM-DD'), build, {} from {} group by 1, 2")
+            found.append(connection.execute(statement.format(sql.SQL(count), view)).fetchall())
+    return _unmixed(*found)
+
+
+def _unmixed(orders: list[tuple[Any, ...]], totals: list[tuple[Any, ...]]) -> dict[str, str]:
     assert sorted(orders) == sorted(totals), "the tables of the pipeline tell of different builds"
     assert len({day for day, _, _ in orders}) == len(orders), "a day is served by two builds"
     return {day: name for day, name, _ in orders}
