@@ -20,6 +20,8 @@ _ALIASES = {
     "DATETIME": "TIMESTAMP", "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE", "BYTEA": "BLOB",
 }  # fmt: skip
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+UNBOUNDED = "UNBOUNDED DECIMAL"
+"""A decimal number of any length, as PostgreSQL's ``numeric`` without digits is; a DECIMAL has 18 and 3."""
 
 
 @cache
@@ -51,9 +53,7 @@ def holds(wide: str, narrow: str) -> bool:
         return narrow in _UNSIGNED and _UNSIGNED.index(narrow) <= _UNSIGNED.index(wide)
     if wide == "DOUBLE":
         return narrow in _EXACT_IN_DOUBLE
-    if decimal := _DECIMAL.fullmatch(wide):
-        return _holds_decimal(int(decimal[1]), int(decimal[2]), narrow)
-    return wide == "TIMESTAMP" and narrow == "DATE"
+    return _holds_decimal(wide, narrow) or (wide == "TIMESTAMP" and narrow == "DATE")
 
 
 def _holds_integer(wide: str, narrow: str) -> bool:
@@ -62,10 +62,16 @@ def _holds_integer(wide: str, narrow: str) -> bool:
     return narrow in _UNSIGNED and _UNSIGNED.index(narrow) < _INTEGERS.index(wide)
 
 
-def _holds_decimal(width: int, scale: int, narrow: str) -> bool:
+def _holds_decimal(wide: str, narrow: str) -> bool:
+    found = _DECIMAL.fullmatch(narrow)
+    if wide == UNBOUNDED:
+        return found is not None or is_whole(narrow)
+    decimal = _DECIMAL.fullmatch(wide)
+    if decimal is None:
+        return False
+    width, scale = int(decimal[1]), int(decimal[2])
     if narrow in _DIGITS:
         return _DIGITS[narrow] <= width - scale
-    found = _DECIMAL.fullmatch(narrow)
     return found is not None and int(found[2]) <= scale and int(found[1]) - int(found[2]) <= width - scale
 
 
@@ -88,7 +94,8 @@ def is_float(type_: str) -> bool:
 
 def is_number(type_: str) -> bool:
     """Whether it holds numbers of any kind."""
-    return is_whole(type_) or is_float(type_) or bool(_DECIMAL.fullmatch(plain_type(type_)))
+    plain = plain_type(type_)
+    return is_whole(plain) or is_float(plain) or plain == UNBOUNDED or bool(_DECIMAL.fullmatch(plain))
 
 
 def comparable(one: str, other: str) -> str:
