@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lanewise.bootstrap import Workshop
+    from lanewise.config.separation import Separation
     from lanewise.domain.environment import Config
     from lanewise.service.configure import Applied, AwaitingApproval
 
@@ -41,15 +42,17 @@ def show(
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Print what is in force in an environment. Secrets are shown as references."""
-    from lanewise.config.settings import ORDER  # noqa: PLC0415 - the YAML reader is loaded by the command that reads
+    from lanewise.config.separation import separations  # noqa: PLC0415 - the YAML reader is loaded by what reads
+    from lanewise.config.settings import ORDER  # noqa: PLC0415 - as above
     from lanewise.config.show import rows, show_origin  # noqa: PLC0415 - as above
     from lanewise.service.compiled import write_lane  # noqa: PLC0415 - as above
 
     ctx = workshop()
-    lane = _config(ctx, pinned=pinned).environment(environment)
+    config = _config(ctx, pinned=pinned)
+    lane = config.environment(environment)
     if not pinned:
         write_lane(ctx, lane, ctx.project, "")
-    found = rows(lane)
+    found, apart = rows(lane), separations(config.environments, ctx.project.tables)[lane.name]
     if format_ is Format.JSON:
         print_json({
             "environment": lane.name,
@@ -57,6 +60,7 @@ def show(
             "order": ORDER,
             "settings": lane.settings,
             "values": [{"key": row.key, "value": row.value, "origin": row.origin} for row in found],
+            "separation": _as_data(apart),
         })  # fmt: skip
         return
     if explain:
@@ -64,6 +68,9 @@ def show(
         _table(("key", "value", "from"), ((row.key, row.value, show_origin(row.origin)) for row in found))
     else:
         _table(("key", "value"), ((row.key, row.value) for row in found))
+    typer.echo(f"{lane.name} is {apart.sentence}")
+    for one in apart.weaknesses:
+        note(f"warning: {one.message}\n  hint: {one.hint}")
 
 
 @app.command()
@@ -94,7 +101,7 @@ def check(
 ) -> None:
     """Judge a file or snippet on its own: same keys everywhere, no inline secret, prod at least as strict as stage.
 
-    Exits with 1 when something is found, with 2 when the file can't be parsed.
+    Exits with 1 when something is wrong, with 2 when the file can't be parsed; warnings alone are no failure.
     """
     from lanewise.config.check import check_snippet  # noqa: PLC0415 - see show
     from lanewise.config.reading import MAX_BYTES, decode  # noqa: PLC0415 - as above
@@ -113,12 +120,13 @@ def check(
     if format_ is Format.JSON:
         print_json(findings)
     for finding in findings if format_ is Format.TEXT else ():
-        typer.echo(f"{finding.file}:{finding.line}:{finding.column}: {finding.message} [{finding.rule}]")
+        mark = "warning: " if finding.warning else ""
+        typer.echo(f"{finding.file}:{finding.line}:{finding.column}: {mark}{finding.message} [{finding.rule}]")
         if finding.hint:
             typer.echo(f"  hint: {finding.hint}")
-    if findings:
+    if not all(finding.warning for finding in findings):
         raise typer.Exit(1)
-    if format_ is Format.TEXT:
+    if format_ is Format.TEXT and not findings:
         note(f"{name}: nothing to complain about")
 
 
@@ -162,6 +170,11 @@ def schema(file: Annotated[File, typer.Argument(help="Which of the two files.")]
     from lanewise.config.schema import published  # noqa: PLC0415 - see show
 
     typer.echo(published(file.value), nl=False)
+
+
+def _as_data(apart: Separation) -> dict[str, object]:
+    walls = {other: wall.name.lower() for other, wall in apart.walls.items()}
+    return {**vars(apart), "walls": walls, "sentence": apart.sentence}
 
 
 def _config(ctx: Workshop, *, pinned: bool) -> Config:

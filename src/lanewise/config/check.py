@@ -10,6 +10,7 @@ from lanewise.config.node import Document, Member, Node, from_plain
 from lanewise.config.project import build_project
 from lanewise.config.reading import read_text
 from lanewise.config.secrets import literal_secrets
+from lanewise.config.separation import separations
 from lanewise.config.settings import RESERVED
 from lanewise.config.strictness import Lane, laxer
 from lanewise.domain.environment import Config
@@ -22,7 +23,8 @@ _NO_LANES = "write one mapping of settings for each environment, e.g. {dev: {ret
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong, and where. ``rule`` is ``secret``, ``keys``, ``types``, ``strictness`` or ``file``."""
+    """One thing wrong, and where. ``rule`` is ``secret``, ``keys``, ``types``, ``strictness``, ``separation`` or
+    ``file``. A ``warning`` is worth a look, and no error."""
 
     rule: str
     file: str
@@ -30,6 +32,7 @@ class Finding:
     column: int
     message: str
     hint: str = ""
+    warning: bool = False
 
 
 def check_snippet(text: str, file: str) -> tuple[Finding, ...]:
@@ -74,6 +77,7 @@ def _judged_whole(document: Document, environments: Node) -> tuple[Finding, ...]
             found.append(_finding("file", error))
         else:
             found += _laxer(document, _resolved_lanes(config, environments))
+            found += _weakly_separated(document, config)
     extended = any(member.node.get("extends") for member in environments.members.values())
     if document.root.get("defaults") is None and not extended and not any(f.rule == "file" for f in found):
         found += _keys(document, dict(environments.members))
@@ -98,6 +102,18 @@ def _resolved_lanes(config: Config, environments: Node) -> list[Lane]:
             nodes[key] = Member(Node(from_plain(value).value, line, column), line, column)
         lanes.append(Lane(name, Member(Node(nodes), member.line, member.column)))
     return lanes
+
+
+def _weakly_separated(document: Document, config: Config) -> list[Finding]:
+    """What one place in the file does to several environments is told once, for the last of them."""
+    found: dict[tuple[str, int, int], Finding] = {}
+    for name, separation in separations(config.environments).items():
+        key = document.key(["environments", name])
+        for one in separation.weaknesses:
+            line, column = (one.origin.line, one.origin.column) if one.origin.line else (key.line, key.column)
+            place = (one.kind, line, column)
+            found[place] = Finding("separation", document.file, line, column, one.message, one.hint, warning=True)
+    return list(found.values())
 
 
 def _in_order(found: Iterable[Finding]) -> tuple[Finding, ...]:

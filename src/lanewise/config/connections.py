@@ -32,12 +32,14 @@ def connections(document: Document, environment: str, settings: Tree) -> Connect
     declared = _declared(document, environment)
     strict = document.root.get("connections") is not None
     made = Connections()
+    warehouse = next((leaf.value for path, leaf in leaves(settings) if path == ("dst_conn",)), None)
     for path, leaf in leaves(settings):
         name = leaf.value
         if not path[-1].endswith("_conn") or not isinstance(name, str) or name in made.by_name:
             continue
         if name in declared:
             _add(made, document, environment, (name, declared[name]))
+            _judge(document, made.by_name[name], declared[name], warehouse=name == warehouse)
         elif path == ("dst_conn",) and (not strict or name == f"warehouse_{environment}"):
             made.by_name[name] = Connection(name, _EMBEDDED)
             made.origins[f"connections.{name}.type"] = Origin("built in")
@@ -83,6 +85,15 @@ def _add(made: Connections, document: Document, environment: str, names: tuple[s
     made.by_name[name] = Connection(
         name, str(_filled(document, environment, node.members["type"].node)), plain, secrets
     )
+
+
+def _judge(document: Document, connection: Connection, written: str, *, warehouse: bool) -> None:
+    """Fields of a type that Lanewise itself logs in to are known; what others take is their own matter."""
+    if connection.type == "postgres":
+        from lanewise.config import postgres  # noqa: PLC0415 - most projects have none
+
+        section = document.root.get("connections") or Node({})
+        postgres.judge(document, connection, section.members[written], warehouse=warehouse)
 
 
 def _filled(document: Document, environment: str, node: Node) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 
@@ -87,10 +87,16 @@ class EnvironmentModel(SettingsModel):
     extends: Text | None = Field(default=None, description="Another environment to start from.")
 
 
+def _fields_of_types(drawn: dict[str, Any]) -> None:
+    from lanewise.config.postgres import schema  # noqa: PLC0415 - when the schema is drawn, never to check a file
+
+    drawn.update(schema())
+
+
 class ConnectionModel(Strict):
     """A connection: its type and the fields that type takes. Secrets are references."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, json_schema_extra=_fields_of_types)
 
     type: Text
 
@@ -164,7 +170,10 @@ class EnvironmentsFile(Strict):
     promotion: dict[str, RulesModel | None] | None = Field(default=None, description="The rules into each environment.")
     people: dict[str, PersonModel | None] | None = None
     identity: Literal["os-user", "declared"] = "os-user"
-    ledger: Text = "sqlite:///.lanewise/ledger.db"
+    ledger: Text = Field(
+        default="sqlite:///.lanewise/ledger.db",
+        description="Where the record is kept; also postgresql://USER@HOST/DATABASE?password=env:NAME.",
+    )
     builds: Text = ".lanewise/builds"
     checkpoints: Text = ".lanewise/checkpoints"
     logs: LogsModel | None = None

@@ -11,6 +11,7 @@ from lanewise.config.node import Document, Member, Node
 from lanewise.config.overrides import spelled
 from lanewise.config.rules import data_policy, rule_origins, rules
 from lanewise.config.secrets import literal_secrets
+from lanewise.config.separation import demand_apart
 from lanewise.config.settings import resolved_settings
 from lanewise.config.tree import Tree, origins, plain
 from lanewise.config.values import NAME, NAME_RULE
@@ -36,6 +37,7 @@ def build_config(document: Document, project: Project, variables: Mapping[str, s
         name: _environment(document, model, (name, position), settings[name], people)
         for position, name in enumerate(model.environments)
     }
+    demand_apart(document, made, project.tables)
     return Config(
         environments=made,
         document={**document.root.plain(), PINNED_ORDER: order or list(model.environments)},

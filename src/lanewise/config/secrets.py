@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from itertools import pairwise
 
+from lanewise.config import ledger
 from lanewise.config.node import Document, Node, strings
 from lanewise.errors import ConfigError
 
@@ -43,6 +44,7 @@ _KNOWN_SHAPES = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bxox[abprs]-[\w-]{10,}|\b[sr]k_live_\w{16,}|\bAIza[\w-]{35}"
     r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"
 )
+_LEDGER = ("ledger",)
 # What other tools put where a secret comes later: $PW, ${PW}, {{ var.pw }}, <password>, an address in a vault.
 _PLACEHOLDER = re.compile(r"\$\w+|\$\{.*\}|\$\(.*\)|\{\{.*\}\}|\{\w+\}|<[^<>]+>|\*+|arn:aws:(?:secretsmanager|ssm):\S+")
 
@@ -84,7 +86,7 @@ def literal_secrets(document: Document, *, placeholders: bool = False, names: bo
         reason = _reason(path if names else (), node, placeholders=placeholders)
         if reason:
             dotted = ".".join(part[:60] for part in path) or "this value"
-            yield document.error(f"{dotted}: {reason}", node, hint=HINT)
+            yield document.error(f"{dotted}: {reason}", node, hint=ledger.HINT if path == _LEDGER else HINT)
 
 
 def _reason(path: tuple[str, ...], node: Node, *, placeholders: bool) -> str:
@@ -94,10 +96,16 @@ def _reason(path: tuple[str, ...], node: Node, *, placeholders: bool) -> str:
     text = str(value)
     if _named_secret(path) and text and not (isinstance(value, str) and _refers(text, placeholders=placeholders)):
         return "a secret where a reference belongs"
+    if path == _LEDGER and "://" in text:
+        return ledger.inline_secret(text, is_secret_name, is_reference) or _shaped(text)
     for pattern in (_URI, _PAIR):
         found = pattern.search(text)
         if found and not (placeholders and _PLACEHOLDER.fullmatch(found["value"])):
             return "a credential inside a URI or a connection string"
+    return _shaped(text)
+
+
+def _shaped(text: str) -> str:
     return "this has the shape of a secret" if _KNOWN_SHAPES.search(text) else ""
 
 

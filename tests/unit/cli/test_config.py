@@ -62,6 +62,36 @@ def test_show_as_json_keeps_types_and_places(lane):
     }  # fmt: skip
 
 
+SERVED = """\
+environments: {stage: {schema: shop}, prod: {schema: shop}}
+connections:
+  "warehouse_{env}": {type: postgres, host: pg, database: orders, user: svc, password: "env:PG"}
+"""
+
+
+def test_show_says_in_a_line_how_it_is_kept_apart(lane):
+    assert lane("show", "prod").stdout.splitlines()[-1] == "prod is kept apart from dev and stage by files of its own"
+
+
+def test_show_warns_of_the_weaker_ways_and_says_what_to_do(lane, tmp_path):
+    (tmp_path / "environments.yaml").write_text(SERVED)
+    found = lane("show", "prod")
+    last = "prod is kept apart from stage by suffix alone; one login for all roles, shared with stage"
+    assert last in found.stdout.splitlines()
+    assert found.stderr.count("warning: ") == found.stderr.count("  hint: ") == 3
+    data = json.loads(lane("show", "prod", "--format", "json").stdout)["separation"]
+    assert data["walls"] == {"stage": "suffix"}
+    assert data["logins"] == {"runner": "svc", "publisher": "svc", "reader": "svc"}
+    assert [one["kind"] for one in data["weaknesses"]] == ["suffix", "login", "runner"]
+
+
+def test_check_warns_and_does_not_fail(lane, tmp_path):
+    (tmp_path / "environments.yaml").write_text(SERVED)
+    lines = lane("check", "environments.yaml").stdout.splitlines()
+    assert "warning: stage is kept apart from prod by suffix alone" in lines[0]
+    assert all(one["warning"] for one in json.loads(lane("check", "environments.yaml", "--format", "json").stdout))
+
+
 def test_show_writes_what_pipeline_code_reads(lane, tmp_path):
     lane("show", "dev")
     document = json.loads((tmp_path / ".lanewise" / "compiled" / "dev.json").read_text())

@@ -32,6 +32,7 @@ def test_every_key_has_its_place_on_the_reference_page(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     models = [schema, *(one for one in schema["$defs"].values() if "properties" in one)]
     keys = {key for one in models for key in one["properties"]}
+    keys |= {key for one in models for key in one.get("then", {}).get("properties", {})}
     assert sorted(key for key in keys if not re.search(rf"\b{key}\b", text)) == []
 
 
