@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import duckdb
 
+from lanewise.adapters.warehouses.demands import column_named, cut_of, demand_filled, settled
 from lanewise.adapters.warehouses.embedded.engine import first_line
 from lanewise.adapters.warehouses.embedded.rooms import Output
-from lanewise.domain.project import Column, Grain, PartitionSpec, Table, TableKind
+from lanewise.domain.project import Column, Grain, PartitionSpec, Table
 from lanewise.domain.publication import TableMap
 from lanewise.errors import RunFailed
 from lanewise.publication import sql
-from lanewise.publication.types import holds, plain_type
+from lanewise.publication.types import plain_type
 from lanewise.publication.views import PARTITION
 
 _FORMATS = {Grain.HOUR: "%Y-%m-%dT%H", Grain.DAY: "%Y-%m-%d", Grain.MONTH: "%Y-%m", Grain.YEAR: "%Y"}
@@ -33,7 +34,7 @@ class Reading:
     @property
     def cut(self) -> PartitionSpec | None:
         """How it is partitioned; None for one slice."""
-        return None if self.table.kind is TableKind.FULL else self.table.partition
+        return cut_of(self.table)
 
     @property
     def hive(self) -> tuple[str, str] | None:
@@ -80,20 +81,12 @@ def read(connection: duckdb.DuckDBPyConnection, output: Output, table: Table, li
     except duckdb.Error as error:
         raise RunFailed(f"what the run left for {table.name} can't be read: {first_line(error)}") from error
     written = tuple(Column(str(row[0]), str(row[1])) for row in rows)
-    if any(c.name.lower() == PARTITION for c in written):
-        raise RunFailed(f"{table.name}: the column name {PARTITION} is taken", hint="name it otherwise")
-    if table.columns:
-        _check_declared(table, written)
-        return Reading(table, output.source, table.columns)
-    return Reading(table, output.source, _kept(connection, output, written, live.columns if live else ()))
 
+    def filled(doubtful: Sequence[Column]) -> Sequence[int]:
+        items = [sql.call("count", sql.identifier(c.name)) for c in doubtful]
+        return connection.execute(sql.select(items, output.source)).fetchone() or ()
 
-def column_named(table: Table, columns: Sequence[Column], name: str) -> Column:
-    """The column of that name, in any case; ``RunFailed`` when the output has none."""
-    for column in columns:
-        if column.name.lower() == name.lower():
-            return column
-    raise RunFailed(f"{table.name} has no column {name}", hint=f"it has {', '.join(c.name for c in columns)}")
+    return Reading(table, output.source, settled(table, written, live, filled))
 
 
 def count_partitions(connection: duckdb.DuckDBPyConnection, reading: Reading) -> Mapping[str | None, int]:
@@ -102,10 +95,7 @@ def count_partitions(connection: duckdb.DuckDBPyConnection, reading: Reading) ->
     items = [PARTITION, "count(*)", *(sql.count_if(sql.identifier(name) + " IS NULL") for name in required)]
     query = sql.select(items, sql.subquery(reading.query(), "written"), group=PARTITION)
     rows = guarded(connection, query, reading).fetchall()
-    for position, name in enumerate(required, start=2):
-        missing = sum(row[position] for row in rows)
-        if missing:
-            raise RunFailed(f"{reading.table.name}.{name} may not be NULL, and {missing} rows have none there")
+    demand_filled(reading.table, {name: sum(row[at] for row in rows) for at, name in enumerate(required, start=2)})
     return {row[0]: row[1] for row in rows}
 
 
@@ -114,10 +104,11 @@ def guarded(connection: duckdb.DuckDBPyConnection, query: str, reading: Reading)
     try:
         return connection.execute(query)
     except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
-        raise RunFailed(_misfit(connection, reading) or f"{reading.table.name}: {first_line(error)}") from error
+        raise RunFailed(misfit(connection, reading) or f"{reading.table.name}: {first_line(error)}") from error
 
 
-def _misfit(connection: duckdb.DuckDBPyConnection, reading: Reading) -> str:
+def misfit(connection: duckdb.DuckDBPyConnection, reading: Reading) -> str:
+    """Which column has values that are not of its type, in words; empty when none has."""
     checks = [
         sql.count_if(sql.identifier(c.name) + " IS NOT NULL AND "
                      + sql.try_cast(sql.identifier(c.name), c.type) + " IS NULL")
@@ -131,35 +122,3 @@ def _misfit(connection: duckdb.DuckDBPyConnection, reading: Reading) -> str:
         if bad:
             return f"{reading.table.name}.{column.name}: {bad} values are no {column.type}"
     return ""
-
-
-def _check_declared(table: Table, written: Sequence[Column]) -> None:
-    names = {c.name.lower() for c in written}
-    declared = {c.name.lower() for c in table.columns}
-    missing = [c.name for c in table.columns if c.name.lower() not in names]
-    extra = [c.name for c in written if c.name.lower() not in declared]
-    if missing:
-        raise RunFailed(f"{table.name}: the run did not write the declared columns {', '.join(missing)}")
-    if extra:
-        raise RunFailed(
-            f"{table.name}: the run wrote columns that are not declared: {', '.join(extra)}",
-            hint="declare them in lanewise.yaml, or leave them out",
-        )
-
-
-def _kept(
-    connection: duckdb.DuckDBPyConnection, output: Output, written: Sequence[Column], live: Sequence[Column]
-) -> tuple[Column, ...]:
-    """The written columns in the live order, in the live types where those hold every written value."""
-    before = {c.name.lower(): c for c in live}
-    doubtful = [c for c in written if c.name.lower() in before and not holds(before[c.name.lower()].type, c.type)]
-    counts: tuple[int, ...] = ()
-    if doubtful:  # a column of NULLs alone says nothing about its type
-        items = [sql.call("count", sql.identifier(c.name)) for c in doubtful]
-        counts = connection.execute(sql.select(items, output.source)).fetchone() or ()
-    retyped = {c.name for c, values in zip(doubtful, counts, strict=True) if values}
-    found = {
-        c.name.lower(): c if c.name in retyped else Column(c.name, before.get(c.name.lower(), c).type) for c in written
-    }
-    order = [c.name.lower() for c in live if c.name.lower() in found]
-    return tuple(found[name] for name in [*order, *(n for n in found if n not in order)])

@@ -15,8 +15,8 @@ from typing import Any
 
 from lanewise.adapters.warehouses.embedded.failures import disk_errors
 from lanewise.adapters.warehouses.embedded.layout import Layout, encoded, write_durably
-from lanewise.domain.project import History, Table, TableKind
-from lanewise.domain.publication import InputPin, TableMap
+from lanewise.domain.project import Table
+from lanewise.domain.publication import InputPin
 from lanewise.domain.run import RunRequest, Space
 from lanewise.errors import RunFailed
 from lanewise.publication import sql
@@ -78,15 +78,6 @@ def discard(layout: Layout, run: str) -> None:
     """Throw the room away."""
     with disk_errors(f"the room of the run {run} can't be removed"):
         shutil.rmtree(layout.run(run), ignore_errors=not layout.run(run).exists())
-
-
-def continues(table: Table, held: TableMap, version: str) -> bool:
-    """Whether this version of a table goes on from its live state. A merge always does; an append does unless its
-    code has changed and its history is to be rebuilt; the others never do."""
-    if table.kind is TableKind.APPEND:
-        same = any(s.version == version for slices in held.slices.values() for s in slices)
-        return same or table.history is History.INHERIT
-    return table.kind is TableKind.MERGE
 
 
 def _source(folder: Path, table: str) -> str:

@@ -11,21 +11,28 @@ import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from lanewise.adapters.warehouses.demands import (
+    column_named,
+    continues,
+    demand_inside,
+    demand_key,
+    demand_mergeable,
+    standing,
+    version_of,
+    wanted_partitions,
+)
 from lanewise.adapters.warehouses.embedded.branches import Schema, columns_of, relation
 from lanewise.adapters.warehouses.embedded.failures import disk_errors
 from lanewise.adapters.warehouses.embedded.layout import Layout, encoded, partition_folder, sync_file, sync_folder
-from lanewise.adapters.warehouses.embedded.reading import Reading, column_named, count_partitions, guarded
-from lanewise.adapters.warehouses.embedded.rooms import continues
-from lanewise.domain.partition import ALL, parse_partition
-from lanewise.domain.project import Grain, Table, TableKind
+from lanewise.adapters.warehouses.embedded.reading import Reading, count_partitions, guarded
+from lanewise.domain.project import Table, TableKind
 from lanewise.domain.publication import Slice, TableMap
 from lanewise.domain.run import RunRequest
-from lanewise.errors import RunFailed
 from lanewise.publication import sql
 from lanewise.publication.views import PARTITION
 
@@ -44,52 +51,25 @@ class Stager:
     def stage(self, reading: Reading) -> tuple[Slice, ...]:
         """The slices of one table, in order of the requested partitions."""
         table = reading.table
-        wanted = _wanted(reading, self.request.partitions)
-        counts = self._checked(reading, wanted)
+        wanted = wanted_partitions(table, self.request.partitions)
+        counts = demand_inside(table, count_partitions(self.connection, reading), wanted)
+        if table.kind is TableKind.MERGE:
+            self._check_keys(reading)
         written = [p for p in wanted if counts.get(p)]
         files = self._write(reading, self._rows(reading, written), written)
         held = self.live.get(table.name)
-        if held is not None and not continues(table, held, self._version(table)):
+        if held is not None and not continues(table, held, version_of(self.request, table)):
             held = None
         return tuple(s for p in wanted for s in self._slices(reading, p, files, held))
 
-    def _version(self, table: Table) -> str:
-        if table.name not in self.request.fingerprints:
-            raise RunFailed(f"the run {self.request.id} names no version of {table.name}")
-        return self.request.fingerprints[table.name]
-
-    def _checked(self, reading: Reading, wanted: Sequence[str]) -> dict[str, int]:
-        name = reading.table.name
-        counts = dict(count_partitions(self.connection, reading))
-        nulls = counts.pop(None, 0)
-        if nulls:
-            column = reading.cut.column if reading.cut else ""
-            raise RunFailed(f"{name}: {nulls} rows lie in no partition, because {column} is NULL there")
-        outside = {str(p): n for p, n in counts.items() if p not in set(wanted)}
-        if outside:
-            shown = ", ".join(f"{p}: {outside[p]}" for p in sorted(outside)[:5])
-            raise RunFailed(
-                f"{name}: {sum(outside.values())} rows lie outside of the partitions that were asked for ({shown}"
-                f"{', …' if len(outside) > 5 else ''})",
-                hint="write only rows of run.partitions, or run those partitions too",
-            )
-        if reading.table.kind is TableKind.MERGE:
-            self._check_keys(reading)
-        return {str(p): n for p, n in counts.items()}
-
     def _check_keys(self, reading: Reading) -> None:
-        name, key = reading.table.name, [sql.identifier(k) for k in reading.table.key]
-        if not key:
-            raise RunFailed(f"{name} is merged by key, and has none", hint=f"give {name} a key in lanewise.yaml")
+        key = [sql.identifier(k) for k in demand_key(reading.table)]
         grouped = sql.select(["count(*) AS n", sql.some(f"{k} IS NULL" for k in key) + " AS unkeyed"],
                              sql.subquery(reading.query(), "written"), group=", ".join([PARTITION, *key]))  # fmt: skip
         items = ["coalesce(sum(n) FILTER (WHERE unkeyed), 0)", sql.count_if("n > 1 AND NOT unkeyed")]
         query = sql.select(items, sql.subquery(grouped, "keys"))
         nulls, double = guarded(self.connection, query, reading).fetchone() or (0, 0)
-        if nulls:
-            raise RunFailed(f"{name}: {nulls} rows have a NULL in the key, so they can't be merged")
-        if double:
-            raise RunFailed(f"{name}: {double} keys came twice from the same run, so which row is newer can't be told")
+        demand_mergeable(reading.table, nulls, double)
 
     def _rows(self, reading: Reading, written: Sequence[str]) -> str:
         held = self.live.get(reading.table.name)
@@ -104,7 +84,7 @@ class Stager:
     def _write(self, reading: Reading, rows: str, partitions: Sequence[str]) -> Mapping[str, tuple[str, int, int]]:
         """Partition -> its location, rows and bytes."""
         schema = Schema(reading.columns, reading.hive)
-        folder = schema.folder(self.layout.version(reading.table.name, self._version(reading.table)))
+        folder = schema.folder(self.layout.version(reading.table.name, version_of(self.request, reading.table)))
         with disk_errors(f"{reading.table.name} can't be staged"):
             schema.write(folder)
             if not partitions:
@@ -168,24 +148,21 @@ class Stager:
     ) -> tuple[Slice, ...]:
         table = reading.table
         before = held.slices.get(partition, ()) if held else ()
-        request, version = self.request, self._version(table)
-        if partition in files:
-            location, rows, size = files[partition]
-            fresh = Slice(
-                table.name, partition, version, location, rows, size, request.id, request.build, request.inputs
-            )
-            older = before if table.kind is TableKind.APPEND else ()
-            return (*(s for s in older if s.rows and s.run != request.id), fresh)
-        if before and table.kind is TableKind.APPEND:
-            return before
-        if before:  # nothing new: the state stands as it is, under the version that now answers for it
-            return tuple(
-                s if s.version == version else replace(s, version=version, run=request.id, build=request.build)
-                for s in before
-            )
+        request, version = self.request, version_of(self.request, table)
+        if partition in files or before:
+            stands = standing(table, request, before, written=partition in files)
+            return (*stands, *self._fresh(table, partition, files))
         schema = Schema(reading.columns, reading.hive)
         empty = self.layout.relative(schema.folder(self.layout.version(table.name, version))) + "/"
         return (Slice(table.name, partition, version, empty, 0, 0, request.id, request.build, request.inputs),)
+
+    def _fresh(self, table: Table, partition: str, files: Mapping[str, tuple[str, int, int]]) -> tuple[Slice, ...]:
+        if partition not in files:
+            return ()
+        request, version = self.request, version_of(self.request, table)
+        return (
+            Slice(table.name, partition, version, *files[partition], request.id, request.build, request.inputs),
+        )  # fmt: skip
 
 
 def _move_into(files: Sequence[Path], folder: Path) -> None:
@@ -207,12 +184,3 @@ def newest_offset(
     newest = sql.cast(sql.call("max", sql.identifier(column.name)), "VARCHAR")
     row = connection.execute(sql.select([newest], sql.subquery(relation(layout, [column], slices), "rows"))).fetchone()
     return None if row is None or row[0] is None else str(row[0])
-
-
-def _wanted(reading: Reading, partitions: Sequence[str]) -> tuple[str, ...]:
-    if reading.cut is None:
-        return (ALL,)
-    if reading.cut.grain is not Grain.VALUE:
-        for name in partitions:
-            parse_partition(name, reading.cut.grain)
-    return tuple(dict.fromkeys(partitions))

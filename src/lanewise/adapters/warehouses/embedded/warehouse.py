@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lanewise.adapters.warehouses.demands import continues, demand_all
 from lanewise.adapters.warehouses.embedded import branches, rooms
 from lanewise.adapters.warehouses.embedded.catalogs import Catalogs
 from lanewise.adapters.warehouses.embedded.holdings import Holdings
@@ -21,7 +22,7 @@ from lanewise.domain.ports import Secrets
 from lanewise.domain.project import Check, Column, Table
 from lanewise.domain.publication import Break, Holding, InputPin, PartitionMap, Pointer, Slice
 from lanewise.domain.run import RunRequest, Space, Written
-from lanewise.errors import NotFound, RunFailed, WrongInput
+from lanewise.errors import NotFound, WrongInput
 
 if TYPE_CHECKING:
     import duckdb
@@ -116,12 +117,7 @@ class EmbeddedWarehouse:
             self.sources.check(pin)
         wanted = [t for t in tables if t.name in request.tables]
         left = {output.table: output for output in rooms.outputs(self.layout, request.id, wanted)}
-        missing = [t.name for t in wanted if t.name not in left]
-        if missing:
-            raise RunFailed(
-                f"the run wrote nothing for {', '.join(missing)}",
-                hint="a table without rows is written too, with its columns",
-            )
+        demand_all(wanted, left)
         live = self.live().tables
         with self._engine() as connection:
             stager = Stager(self.layout, request, live, connection)
@@ -207,7 +203,7 @@ class EmbeddedWarehouse:
         live = self.live().tables
         for table in tables:
             held = live.get(table.name)
-            if table.offset and held and rooms.continues(table, held, request.fingerprints.get(table.name, "")):
+            if table.offset and held and continues(table, held, request.fingerprints.get(table.name, "")):
                 found = self.offset(table, [s for slices in held.slices.values() for s in slices])
                 if found is not None:
                     offsets[table.name] = found
