@@ -29,6 +29,7 @@ from lanewise.domain.ports import (
 )
 from lanewise.domain.project import Project
 from lanewise.domain.promotion import State
+from lanewise.domain.provision import Policy, ProvisionerOpener
 from lanewise.errors import ConfigError, NotFound
 from lanewise.service.context import Actor, Progress
 from lanewise.service.home import Founding, Home, remembered, require_same, require_unmoved
@@ -199,6 +200,17 @@ def find_login(connection_type: str) -> Login | None:
     """What logs in to connections of this type, to prove a secret; None where nothing installed does."""
     point = _points_of("lanewise.logins").get(connection_type)
     return point.load() if point else None
+
+
+def find_provisioner(connection_type: str) -> ProvisionerOpener | None:
+    """What writes the rights of an environment whose warehouse is of this type; None where nothing installed does."""
+    point = _points_of("lanewise.provisioners").get(connection_type)
+    return point.load() if point else None
+
+
+def policies() -> tuple[Policy, ...]:
+    """What renders rights for other people's tools, by name."""
+    return tuple(point.load() for _, point in sorted(_points_of("lanewise.policies").items()))
 
 
 def _pick(group: str, name: str) -> EntryPoint:
