@@ -17,9 +17,11 @@ from typing import Any, cast
 
 from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Verdict
+from lanewise.domain.isolation import ProbeOpener
 from lanewise.domain.ports import (
     BuildStore,
     Ledger,
+    LedgerOpener,
     Login,
     Orchestrator,
     Secrets,
@@ -100,7 +102,8 @@ class Workshop:
         """The ledger that this project began with; before its first event, the one that the config names."""
         url = self._kept.ledger if self._kept else self.config.ledger
         scheme = url.partition(":")[0].partition("+")[0]
-        opened: Ledger = _pick("lanewise.ledgers", scheme).load()(url, base=self.root)
+        opener: LedgerOpener = _pick("lanewise.ledgers", scheme).load()
+        opened = opener(url, base=self.root, secrets=self.secrets)
         if self._kept:
             require_same(self._kept, self.project.name, opened)
             return opened
@@ -199,6 +202,12 @@ def lanewise_variables(environ: Mapping[str, str]) -> dict[str, str]:
 def find_login(connection_type: str) -> Login | None:
     """What logs in to connections of this type, to prove a secret; None where nothing installed does."""
     point = _points_of("lanewise.logins").get(connection_type)
+    return point.load() if point else None
+
+
+def find_probe(connection_type: str) -> ProbeOpener | None:
+    """What tries the identities of connections of this type; None where nothing installed does."""
+    point = _points_of("lanewise.probes").get(connection_type)
     return point.load() if point else None
 
 

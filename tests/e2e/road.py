@@ -25,7 +25,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
-from lanewise.adapters.ledgers.sqlite_reader import SqliteReader
+from lanewise.adapters.ledgers.reader import Reader
 from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.bootstrap import Workshop, open_context
 from lanewise.cli.app import main
@@ -288,7 +288,7 @@ def lane(root: Path, *arguments: str, actor: str = "ana", clock: Callable[[], da
             os.dup2(os.open(scratch / name, os.O_WRONLY | os.O_CREAT), number)
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115 - for good
         if clock is not None:
-            SqliteReader.now = lambda self: clock()  # type: ignore[method-assign]
+            Reader.now = lambda self: clock()  # type: ignore[method-assign]
         code: Any = 0
         try:
             main(list(arguments))

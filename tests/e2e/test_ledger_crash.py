@@ -24,8 +24,7 @@ BATCH = 5
 WRITER = """
     import os, signal, sqlite3, sys
     from pathlib import Path
-    from sqlalchemy import event
-    from lanewise.adapters.ledgers import sql_writer
+    from lanewise.adapters.ledgers import sqlite
     from lanewise.adapters.ledgers.sql import open_ledger
     from lanewise.domain.event import Draft
 
@@ -39,16 +38,29 @@ WRITER = """
             if seen == number:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    make = sql_writer._engine
-    def watched(path, patience):
-        engine = make(path, patience)
-        event.listen(engine, "begin", lambda connection: here("begun"))
-        event.listen(engine, "before_cursor_execute", lambda *_: here("before a statement"))
-        event.listen(engine, "after_cursor_execute", lambda *_: here("after a statement"))
-        event.listen(engine, "commit", lambda connection: here("before the commit"))
-        event.listen(engine, "checkin", lambda *_: here("after the commit"))
-        return engine
-    sql_writer._engine = watched
+    def watched(execute, statement, arguments):
+        word = statement.split()[0].lower()
+        here("before the commit" if word == "commit" else "before a statement")
+        result = execute(statement, *arguments)
+        here({"begin": "begun", "commit": "after the commit"}.get(word, "after a statement"))
+        return result
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, statement, *arguments):
+            return watched(super().execute, statement, arguments)
+
+    class Connection(sqlite3.Connection):
+        def execute(self, statement, *arguments):
+            return watched(super().execute, statement, arguments)
+        def cursor(self, factory=Cursor):
+            return super().cursor(factory)
+        def commit(self):
+            here("before the commit")
+            super().commit()
+            here("after the commit")
+
+    connect = sqlite3.connect
+    sqlite3.connect = lambda *names, **options: connect(*names, factory=Connection, **options)
 
     ledger = open_ledger("sqlite:///ledger.db", base=Path(base))
     while True:
@@ -78,7 +90,9 @@ def last_said(process: subprocess.Popen[str], before: int) -> int:
     return int(lines[-1]) if lines else before
 
 
-@pytest.mark.parametrize("place", ["begun", "before a statement", "after a statement", "before the commit"])
+@pytest.mark.parametrize(
+    "place", ["begun", "before a statement", "after a statement", "before the commit", "after the commit"]
+)
 @pytest.mark.parametrize("number", [1, 3, 6, 15])
 @pytest.mark.parametrize("fresh", [True, False], ids=["at its making", "later"])
 def test_a_writer_killed_at_a_place_leaves_a_valid_chain(tmp_path: Path, place: str, number: int, fresh: bool):

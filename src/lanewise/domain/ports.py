@@ -232,6 +232,14 @@ class Login(Protocol):
         another ``OutsideBroke`` when it can't be asked."""
 
 
+class LedgerOpener(Protocol):
+    """What an entry point of ``lanewise.ledgers`` is, named by the URL's scheme: opens the ledger at a URL."""
+
+    def __call__(self, url: str, *, base: Path, secrets: Secrets) -> Ledger:
+        """``base`` is the project's folder, where relative paths start. Connects to nothing yet. ``WrongInput`` for a
+        URL that can't be meant, without showing it: it may hold a password."""
+
+
 class WarehouseOpener(Protocol):
     """What an entry point of ``lanewise.warehouses`` is: opens a warehouse of its type."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lanewise.adapters.ledgers.sql import open_ledger
 from lanewise.domain.event import Draft
 from lanewise.errors import LedgerTampered, LedgerUnavailable
 from lanewise.ledger.chain import seal
@@ -120,7 +121,7 @@ def test_an_emptied_ledger_shows_against_the_checkpoint(signed):
 def test_a_deleted_ledger_shows_against_the_checkpoint(signed):
     for file in signed.home.glob("ledger.db*"):
         file.unlink()
-    signed.ledger = type(signed.ledger)(signed.home / "ledger.db", 1.0)
+    signed.ledger = open_ledger("sqlite:///ledger.db", base=signed.home)
     assert "from event 1 on: cut off" in complaint(signed)
 
 
@@ -183,7 +184,7 @@ def test_a_deleted_checkpoint_is_missed(signed):
 
 def test_a_replaced_key_is_told(signed):
     (signed.home / "keys" / "ledger.ed25519").unlink()
-    other = type(signed)(signed.root / "other", type(signed.ledger)(signed.root / "other.db", 1.0))
+    other = type(signed)(signed.root / "other", open_ledger("sqlite:///other.db", base=signed.root))
     other.write(1)
     checkpoint(other)
     shutil.copy(other.home / "keys" / "ledger.ed25519", signed.home / "keys")

@@ -1,7 +1,7 @@
-"""The ledger on a SQL database: today SQLite; its schema and migrations are fit for PostgreSQL.
+"""The ledger on a SQL database: a file of SQLite, or PostgreSQL.
 
-Importing this module is light. Reading uses the standard library; SQLAlchemy comes in with the first write, and
-Alembic only when the schema is not there yet.
+Importing this module is light. Reading and writing use the database's driver alone (``sqlite3``, ``psycopg``);
+SQLAlchemy and Alembic come in when the schema is not there yet.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lanewise.adapters.ledgers.sqlite_reader import SqliteReader
+from lanewise.adapters.ledgers.reader import Reader
 from lanewise.domain.event import Draft, Event, Lease
 from lanewise.errors import WrongInput
 
 if TYPE_CHECKING:
-    from lanewise.adapters.ledgers.sql_writer import SqlWriter
+    from lanewise.adapters.ledgers.database import Database
+    from lanewise.adapters.ledgers.writer import Writer
+    from lanewise.domain.ports import Secrets
 
 
 class SqlLedger:
     """Implements ``Ledger``: a reading half and a writing half over the same tables."""
 
-    def __init__(self, path: Path, patience: float) -> None:
-        self._reader = SqliteReader(path, patience)
-        self._patience = patience
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._reader = Reader(database)
 
     @cached_property
-    def _writer(self) -> SqlWriter:
-        from lanewise.adapters.ledgers.sql_writer import SqlWriter  # noqa: PLC0415 - SQLAlchemy: 500 ms for writers only
+    def _writer(self) -> Writer:
+        from lanewise.adapters.ledgers.writer import Writer  # noqa: PLC0415 - for writers only
 
-        return SqlWriter(self._reader, self._patience)
+        return Writer(self.database)
 
     def append(
         self, stream: str, drafts: Sequence[Draft], *, actor: str, expect: int | None = None
@@ -80,16 +82,31 @@ class SqlLedger:
         return self._reader.head()
 
 
-def open_ledger(url: str, *, base: Path, patience: float = 15.0) -> SqlLedger:
-    """Open the ledger at ``url``: ``sqlite:///relative/to/base.db`` or ``sqlite:////absolute.db``.
+def open_ledger(url: str, *, base: Path, secrets: Secrets | None = None, patience: float = 15.0) -> SqlLedger:
+    """Open the ledger at ``url``: ``sqlite:///relative/to/base.db``, ``sqlite:////absolute.db``, or
+    ``postgresql://user@host/database?schema=…&password=REFERENCE``, whose reference ``secrets`` resolves.
 
-    Nothing is made before the first write, folders included. ``patience``: seconds to wait for a lock.
-    Raises ``WrongInput`` for any other URL, without showing it: it may hold a password.
+    Nothing is made or connected to before it is needed. ``patience``: seconds to wait for a lock. Raises ``WrongInput``
+    for any other URL, without showing it: it may hold a password.
     """
-    scheme, _, place = url.partition(":///")
-    if scheme != "sqlite" or not place:
-        name = url.partition(":")[0]
-        raise WrongInput(
-            f"no ledger can be kept at this {name}: URL", hint="use sqlite:///PATH, e.g. sqlite:///.lanewise/ledger.db"
-        )
-    return SqlLedger(base / place, patience)
+    scheme, _, place = url.partition("://")
+    if scheme == "sqlite" and place.startswith("/") and place != "/":
+        from lanewise.adapters.ledgers.sqlite import SqliteDatabase  # noqa: PLC0415 - only the driver that is used
+
+        return SqlLedger(SqliteDatabase(base / place[1:], patience))
+    if scheme in {"postgresql", "postgres"}:
+        return SqlLedger(_postgres(url, secrets, patience))
+    name = f"{scheme}: " if scheme.isalpha() and "://" in url else ""
+    raise WrongInput(
+        f"no ledger can be kept at this {name}URL",
+        hint="use sqlite:///PATH (sqlite:///.lanewise/ledger.db) or postgresql://USER@HOST/DATABASE",
+    )
+
+
+def _postgres(url: str, secrets: Secrets | None, patience: float) -> Database:
+    try:
+        from lanewise.adapters.ledgers.postgres import PostgresDatabase  # noqa: PLC0415 - as above
+        from lanewise.adapters.ledgers.postgres_address import parse  # noqa: PLC0415
+    except ImportError:
+        raise WrongInput("a ledger on PostgreSQL needs its driver", hint="pip install 'lanewise[postgres]'") from None
+    return PostgresDatabase(parse(url), secrets, patience)

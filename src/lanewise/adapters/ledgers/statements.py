@@ -1,4 +1,4 @@
-"""The ledger's SQL, written once for both halves. Named parameters (``:stream``) suit ``sqlite3`` and SQLAlchemy."""
+"""The ledger's SQL, written once for every database. Parameters are named (``:stream``), as ``sqlite3`` has them."""
 
 from __future__ import annotations
 
@@ -10,29 +10,47 @@ from typing import Any
 from lanewise.domain.event import Event, Lease
 from lanewise.errors import LedgerTampered
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest migration that this code was written for."""
 
-_COLUMNS = "seq, stream, version, type, at, actor, data, previous, hash"
-_EVENTS = f"select {_COLUMNS} from events"  # noqa: S608 - a constant
+FIELDS = ("seq", "stream", "version", "type", "at", "actor", "data", "previous", "hash")
+_EVENTS = f"select {', '.join(FIELDS)} from events"  # noqa: S608 - constants
 
 SCHEMA_OF = "select version_num from alembic_version"
 HEAD = "select seq, hash from events order by seq desc limit 1"
-LENGTH = "select coalesce(max(version), 0) from events where stream = :stream"
+HASH = "select hash from events where seq = :seq"
 READ = f"{_EVENTS} where stream = :stream and version > :after order by version"
 READ_OF_TYPE = f"{_EVENTS} where stream = :stream and type = :type and version > :after order by version"
 LAST = f"{_EVENTS} where stream = :stream order by version desc limit 1"
 LAST_OF_TYPE = f"{_EVENTS} where stream = :stream and type = :type order by version desc limit 1"
 FORWARD = f"{_EVENTS} where seq > :after order by seq limit :limit"
 BACKWARD = f"{_EVENTS} where seq > :after and seq < :before order by seq desc limit :limit"
-LEASE = "select holder, fence, until from leases where scope = :scope"
-CLOCK = {"sqlite": "select strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')"}
-"""ISO 8601 UTC with microseconds, by database: SQLite's clock counts milliseconds."""
+WRITE = f"insert into events ({', '.join(FIELDS)}) values ({', '.join(f':{name}' for name in FIELDS)})"  # noqa: S608 - constants
+GRANT = "insert into leases (scope, holder, fence, until) values (:scope, :holder, :fence, :until)"
+KEEP = "update leases set holder = :holder, fence = :fence, until = :until where scope = :scope"
+
+
+def ground(clock: str) -> str:
+    """The statement that says all that an append is decided on, in one row: the stream's length, the newest event's
+    ``seq`` and ``hash``, the time. ``clock``: the database's own expression for ISO 8601 UTC with microseconds."""
+    return (
+        "select (select coalesce(max(version), 0) from events where stream = :stream), "  # noqa: S608 - constants
+        f"coalesce(newest.seq, 0), coalesce(newest.hash, ''), {clock} "
+        f"from (select 1) one left join ({HEAD}) newest on true"
+    )
+
+
+def lease(clock: str) -> str:
+    """The statement for a scope's lease, in one row: the time, then holder, fence and end (NULL without a lease)."""
+    return (
+        f"select {clock}, kept.holder, kept.fence, kept.until "  # noqa: S608 - constants
+        "from (select 1) one left join leases kept on kept.scope = :scope"
+    )
 
 
 def streams(prefix: str, without: Sequence[str]) -> tuple[str, Mapping[str, object]]:
     """The statement and parameters for ``Ledger.streams``. A range, not LIKE: it uses the index of first events,
-    and ``%`` and ``_`` are themselves. Needs a byte-wise collation, which is SQLite's own."""
+    and ``%`` and ``_`` are themselves. Needs a byte-wise collation, which the columns have."""
     where, parameters = ["first.version = 1"], dict[str, object]()
     if prefix:
         where.append("first.stream >= :low and first.stream < :high")
@@ -52,7 +70,7 @@ def _after(prefix: str) -> str:
 
 
 def to_event(row: Sequence[Any]) -> Event:
-    """Turn a row of ``_COLUMNS`` into an event. Raises ``LedgerTampered`` when its data was edited into non-JSON."""
+    """Turn a row of ``FIELDS`` into an event. Raises ``LedgerTampered`` when its data was edited into non-JSON."""
     seq, stream, version, kind, at, actor, data, previous, digest = row
     try:
         return Event(seq, stream, version, kind, at, actor, json.loads(data), previous, digest)
@@ -67,7 +85,13 @@ def to_row(event: Event) -> dict[str, Any]:
     return {**vars(event), "data": json.dumps(event.data, ensure_ascii=False, separators=(",", ":"), sort_keys=True)}
 
 
-def to_lease(scope: str, row: Sequence[Any]) -> Lease:
-    """Turn a row of ``LEASE`` into a lease."""
-    holder, fence, until = row
-    return Lease(scope, holder, fence, datetime.fromisoformat(until))
+def to_lease(scope: str, row: Sequence[Any]) -> tuple[datetime, Lease | None]:
+    """Turn a row of ``lease`` into the time and the lease, whether or not it has run out."""
+    now, holder, fence, until = row
+    kept = None if fence is None else Lease(scope, holder, fence, datetime.fromisoformat(until))
+    return datetime.fromisoformat(now), kept
+
+
+def from_lease(lease: Lease) -> dict[str, Any]:
+    """Turn a lease into the parameters of ``GRANT`` and ``KEEP``."""
+    return {**vars(lease), "until": lease.until.isoformat(timespec="microseconds")}

@@ -1,4 +1,4 @@
-"""Whatever is asked of both, SQLite answers like the ledger in memory."""
+"""Whatever is asked of both, each database answers like the ledger in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from lanewise.adapters.ledgers.sql import open_ledger
 from lanewise.domain.event import Draft, Event, Lease
@@ -20,6 +27,9 @@ from lanewise.domain.ports import Ledger
 from lanewise.errors import LaneError
 from lanewise.ledger.chain import verify_chain
 from lanewise.testing.fake_ledger import FakeLedger
+from lanewise.testing.postgres import Server
+
+from .places import ledger_url
 
 STREAMS = st.sampled_from(["a", "a/1", "a/2", "a%", "a_", "b", "é", "\U0010ffff"])
 TYPES = st.sampled_from(["asked", "moved", "finished"])
@@ -51,12 +61,16 @@ class Twins(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="lanewise-twins-"))
-        self.sqlite: Ledger = open_ledger("sqlite:///ledger.db", base=self.folder)
+        self.url = self.place()
+        self.real: Ledger = open_ledger(self.url, base=self.folder)
         self.fake: Ledger = FakeLedger()
         self.fences: dict[str, int] = {}
 
+    def place(self) -> str:
+        return "sqlite:///ledger.db"
+
     def same(self, ask: Callable[[Ledger], Any]) -> None:
-        assert told(lambda: ask(self.sqlite)) == told(lambda: ask(self.fake))
+        assert told(lambda: ask(self.real)) == told(lambda: ask(self.fake))
 
     @rule(stream=STREAMS, types=st.lists(TYPES, max_size=3), off=st.sampled_from([None, 0, -1, 1]), by=PEOPLE)
     def append(self, stream: str, types: list[str], off: int | None, by: str) -> None:
@@ -82,7 +96,7 @@ class Twins(RuleBasedStateMachine):
     def acquire(self, scope: str, by: str, ttl: timedelta, take_over: bool) -> Any:
         held = self.fake.holder(scope)
         try:
-            mine = self.sqlite.acquire(scope, by, ttl, take_over=take_over)
+            mine = self.real.acquire(scope, by, ttl, take_over=take_over)
         except LaneError:
             assert held is not None
             assert held.holder != by
@@ -105,17 +119,17 @@ class Twins(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.sqlite = open_ledger("sqlite:///ledger.db", base=self.folder)
+        self.real = open_ledger(self.url, base=self.folder)
 
     @invariant()
     def agree(self) -> None:
-        assert self.sqlite.head()[0] == self.fake.head()[0]
+        assert self.real.head()[0] == self.fake.head()[0]
         for scope in ("shop/dev", "shop/prod"):
             self.same(lambda ledger, scope=scope: ledger.holder(scope))
 
     def teardown(self) -> None:
         try:
-            assert verify_chain(self.sqlite.events()) is None
+            assert verify_chain(self.real.events()) is None
         finally:
             shutil.rmtree(self.folder)
 
@@ -126,3 +140,12 @@ Twins.TestCase.settings = settings(max_examples=30, stateful_step_count=30, dead
 @pytest.mark.timeout(120)
 class TestTwins(Twins.TestCase):
     pass
+
+
+@pytest.mark.timeout(240)
+def test_postgresql_equals_the_fake(server: Server):
+    class PostgresTwins(Twins):
+        def place(self) -> str:
+            return ledger_url(server)
+
+    run_state_machine_as_test(PostgresTwins, settings=settings(max_examples=10, stateful_step_count=30, deadline=None))
