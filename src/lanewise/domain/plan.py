@@ -10,7 +10,7 @@ from enum import StrEnum
 from lanewise.domain.canonical import digest
 from lanewise.domain.environment import ApprovalRule, GateSpec
 from lanewise.domain.project import History, TableKind
-from lanewise.domain.publication import InputPin
+from lanewise.domain.publication import Break, InputPin
 
 
 class Move(StrEnum):
@@ -41,6 +41,7 @@ class TablePlan:
     bytes: int = 0  # expected, from the live slices' size
     rows: int = 0  # expected, from the live slices; 0 for a table that is not published yet
     breaking: tuple[str, ...] = ()  # schema changes that readers would notice, one sentence each
+    breaks: Break | None = None  # what the published view can't take in place, as the warehouse says
     note: str = ""
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from lanewise.domain.environment import DataPolicy, Environment
 from lanewise.domain.partition import ALL, next_partition, parse_partition, partition_name, partition_range
 from lanewise.domain.project import Grain, PartitionSpec, Project, Table
-from lanewise.domain.publication import InputPin, PartitionMap
+from lanewise.domain.publication import Break, InputPin, PartitionMap
 from lanewise.errors import ConfigError, WrongInput
 
 _RELATIVE = {"today": 0, "yesterday": 1}  # days back
@@ -29,6 +29,7 @@ class Ground:
     live_environment: Environment | None = None  # the target with the config that is in force; None: first release
     inputs: tuple[InputPin, ...] = ()
     upstream: tuple[str, ...] = ()  # warnings about the releases that the inputs come from, and about readers
+    breaks: Mapping[str, Break] = field(default_factory=dict)  # table -> what its published view can't take in place
     quarantined: frozenset[str] = field(default_factory=frozenset)  # builds that were rolled back and not cleared
 
     def wanted(self, table: Table) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from lanewise.domain.plan import Move, TablePlan
 from lanewise.domain.project import Grain, History, Table
-from lanewise.domain.publication import Slice, TableMap
+from lanewise.domain.publication import Break, Slice, TableMap
+from lanewise.promotion.breaks import told, told_of_dropped
 from lanewise.promotion.contract import breaking_changes
 from lanewise.promotion.ground import Ground, recut
 
@@ -84,15 +85,16 @@ def _like_the_others(ground: Ground, table: Table) -> tuple[str, ...]:
     return ordered(p for other in others for p in other.slices)
 
 
-def table_plan(decided: Decided, partitions: tuple[str, ...]) -> TablePlan:
-    """The decision as a plan shows it, computing these partitions."""
+def table_plan(decided: Decided, partitions: tuple[str, ...], breaks: Break | None = None) -> TablePlan:
+    """The decision as a plan shows it, computing these partitions. ``breaks``: what its published view can't take in
+    place."""
     table, live = decided.table, decided.live
     return TablePlan(
         table=table.name, kind=table.kind, move=decided.move, version=decided.version,
         live_version=_newest_version(live), history=table.history, partitions=partitions,
         exposed=decided.move is not Move.INHERIT, bytes=_expected(live, partitions, _bytes),
         rows=_expected(live, partitions, lambda one, _: one.rows),
-        breaking=breaking_changes(table, live.columns) if live else (), note=decided.note,
+        breaking=told(breaking_changes(table, live.columns) if live else (), breaks), breaks=breaks, note=decided.note,
     )  # fmt: skip
 
 
@@ -101,7 +103,8 @@ def dropped_tables(ground: Ground) -> tuple[TablePlan, ...]:
     gone = [t for name, t in ground.live.tables.items() if name not in ground.project.tables]
     return tuple(
         TablePlan(t.name, t.kind, Move.DROP, "", live_version=_newest_version(t),
-                  breaking=(f"{t.name}: the table is no longer published",))
+                  breaking=told_of_dropped((f"{t.name}: the table is no longer published",), ground.breaks.get(t.name)),
+                  breaks=ground.breaks.get(t.name))
         for t in gone
     )  # fmt: skip
 

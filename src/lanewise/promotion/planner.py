@@ -12,6 +12,7 @@ from lanewise.domain.environment import Environment
 from lanewise.domain.plan import CanaryStep, Move, Plan, TablePlan
 from lanewise.domain.project import Grain, TableKind
 from lanewise.errors import Quarantined
+from lanewise.promotion.breaks import demand_none_upon
 from lanewise.promotion.canary.choice import choose
 from lanewise.promotion.changes import config_changes
 from lanewise.promotion.freeze import next_opening
@@ -23,7 +24,8 @@ _SOON = timedelta(days=1)
 
 
 def make_plan(ground: Ground) -> Plan:
-    """What the promotion would do. Raises ``Quarantined`` for a build that was rolled back and not cleared."""
+    """What the promotion would do. Raises ``Quarantined`` for a build that was rolled back and not cleared, and
+    ``Refused`` where it would pull a view away from under somebody else's relation."""
     environment, live = ground.environment, ground.live
     if ground.build in ground.quarantined:
         name = short(ground.build)
@@ -31,10 +33,14 @@ def make_plan(ground: Ground) -> Plan:
             f"build {name} was rolled back out of {environment.name} and is in quarantine",
             hint=f"`lane resume {environment.name} --build {name}` lifts it",
         )
+    demand_none_upon(ground.breaks)
     decided = [decide(ground, table) for table in ground.project.tables.values()]
     early = _early_steps(ground, decided) if live.build else ()
     chosen = tuple(p for step in early for p in step.partitions)
-    tables = (*(table_plan(d, d.computes(chosen)) for d in decided), *dropped_tables(ground))
+    tables = (
+        *(table_plan(d, d.computes(chosen), ground.breaks.get(d.table.name)) for d in decided),
+        *dropped_tables(ground),
+    )
     rest = ordered({p for t in tables for p in t.partitions} - set(chosen))
     return Plan(
         project=ground.project.name, environment=environment.name, build=ground.build, config=environment.digest,

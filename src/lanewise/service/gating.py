@@ -24,7 +24,9 @@ from lanewise.service.promotions import Journal
 
 AUDIT = "audit"
 CANARY = "canary"
-"""The verdicts of the audit and of the canary's judge stand in the ledger beside the gates', under these names."""
+VIEWS = "views"
+"""The verdicts of the audit, of the canary's judge and about views that others build upon stand in the ledger beside
+the gates', under these names."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from lanewise.domain.canonical import plain
 from lanewise.domain.environment import Environment
 from lanewise.domain.plan import Plan
+from lanewise.domain.ports import Warehouse
+from lanewise.domain.project import Project
 from lanewise.domain.promotion import Promotion
+from lanewise.domain.publication import Break, PartitionMap
 from lanewise.errors import GroundMoved, Refused, WrongInput
 from lanewise.promotion.ground import Ground
 from lanewise.promotion.planner import ground_moved, make_plan
@@ -37,12 +41,28 @@ def plan_for(ctx: Context, candidate: Candidate, target: Environment) -> Plan:
     if live is not None:
         _require_same_place(live, target)
     warehouse = ctx.warehouse(target)
+    published = warehouse.live()
     return make_plan(Ground(
-        project=candidate.project, environment=target, live=warehouse.live(), build=candidate.digest,
+        project=candidate.project, environment=target, live=published, build=candidate.digest,
         fingerprints=candidate.fingerprints(target), now=ctx.ledger.now(),
         live_environment=live, inputs=warehouse.pin(candidate.project.inputs),
+        breaks=_breaks(warehouse, published, candidate.project),
         quarantined=frozenset(quarantined(ctx.ledger.read(environment_stream(ctx, target.name)))),
     ))  # fmt: skip
+
+
+def _breaks(warehouse: Warehouse, live: PartitionMap, project: Project) -> dict[str, Break]:
+    """What the views that are published could not take in place, as far as the candidate declares its columns. What
+    others write is looked at when it has been computed."""
+    found: dict[str, Break] = {}
+    for name, held in live.tables.items():
+        table = project.tables.get(name)
+        if table is not None and (not table.columns or table.columns == held.columns):
+            continue
+        broken = warehouse.breaks(name, table.columns if table else ())
+        if broken is not None:
+            found[name] = broken if table else replace(broken, changes=("the table is no longer published",))
+    return found
 
 
 def _require_same_place(live: Environment, target: Environment) -> None:

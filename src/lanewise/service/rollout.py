@@ -22,6 +22,7 @@ from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.publication import PartitionMap
 from lanewise.domain.words import counted
 from lanewise.errors import FenceRefused, GroundMoved, LaneError, LeaseHeld, OutsideBroke, Refused, RunFailed
+from lanewise.promotion import breaks
 from lanewise.promotion.canary.judge import Judgement, judge
 from lanewise.promotion.states import HOLDS_LEASE
 from lanewise.publication.maps import cut_over, differing, give_back, overlay, uncovered
@@ -31,7 +32,7 @@ from lanewise.service.claims import recover_runs
 from lanewise.service.compiled import write_lane
 from lanewise.service.compute import Computed, Computer, Slices, all_recorded, caught_up, recorded, runs_of
 from lanewise.service.context import Context
-from lanewise.service.gating import CANARY, audit, judge_gates, reasons, stopped_by_freeze
+from lanewise.service.gating import CANARY, VIEWS, audit, judge_gates, reasons, stopped_by_freeze
 from lanewise.service.ground import recorded_plan
 from lanewise.service.lease import Held, held
 from lanewise.service.look import Eyes
@@ -157,6 +158,7 @@ class Rollout:
         verdicts = [*judge_gates(self.journal, eyes), self._compare(computed)]
         if QUALITY not in {v.gate for v in verdicts}:
             verdicts.append(audit(self.journal, eyes))
+        verdicts += self._stuck(computed)
         bad = [v for v in verdicts if v.result is Result.FAIL]
         doubt = reasons([v for v in verdicts if not v.passes])
         if bad:
@@ -183,6 +185,22 @@ class Rollout:
         self.journal.write("gate.judged", verdict=verdict, evidence=None)
         self.ctx.progress.judged(verdict)
         return verdict
+
+    def _stuck(self, computed: Computed) -> list[Verdict]:
+        """Now that all columns are known: somebody else's relation that stands on a view which can't take them."""
+        live, project = self.warehouse.live(), self.candidate.project
+        wanted = overlay(live, computed.slices, project, self._columns(computed.slices)).tables
+        changed = [name for name in computed.slices if name in live.tables
+                   and wanted[name].columns != live.tables[name].columns]  # fmt: skip
+        found = [found for name in changed if (found := self.warehouse.breaks(name, wanted[name].columns))]
+        stuck = [one for one in found if one.dependants]
+        if not stuck:
+            return []
+        verdict = Verdict(VIEWS, Moment.CANDIDATE, Result.FAIL, "; ".join(map(breaks.reason, stuck)),
+                          breaks.hint(stuck))  # fmt: skip
+        self.journal.write("gate.judged", verdict=verdict, evidence=None)
+        self.ctx.progress.judged(verdict)
+        return [verdict]
 
     def _expose(self, step: int, computed: Computed) -> None:
         """Show the step's partitions to readers, watch, and go on."""
