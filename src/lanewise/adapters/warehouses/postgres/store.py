@@ -10,15 +10,19 @@ pointer moves every table of the pipeline at once.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from lanewise.adapters.warehouses.postgres.place import Place
+from lanewise.domain.project import Column, Table
 from lanewise.errors import Refused
+from lanewise.publication.mapped_views import SLICE, shape_of
+from lanewise.publication.postgres_types import postgres_type
 
-SLICE = "_lanewise_slice"
 FORMAT = 1
 _LOCK = 0x1A9E_0001  # advisory: one session at a time makes the store
 
@@ -36,7 +40,7 @@ _TABLES = (
     "create sequence {s}.slice_numbers",
     """create table {s}.table_maps (
         id bigint generated always as identity primary key, pipeline text not null, name text not null,
-        digest text not null, document text not null, unique (pipeline, digest))""",
+        digest text not null, shape text not null, document text not null, unique (pipeline, digest))""",
     """create table {s}.branches (
         version bigint not null references {s}.versions, table_map bigint not null references {s}.table_maps on delete
         cascade, slices bigint[] not null, primary key (version, table_map))""",
@@ -59,7 +63,17 @@ _TABLES = (
         pipeline text primary key, number bigint not null default 0, content bigint references {s}.contents,
         fence bigint not null default 0, seen bigint not null default 0, base bigint not null default 0,
         repeats bigint not null default 0, moved_at timestamptz not null default now())""",
+    """create table {s}.views (
+        view text primary key, pipeline text not null, name text not null, columns jsonb not null,
+        shapes text[] not null, versions bigint[] not null, upto bigint, unique (pipeline, name))""",
+    """create function {s}.keep() returns trigger language plpgsql as $$ begin
+        if coalesce(current_setting('lanewise.dropping', true), '') <> tg_table_schema then
+            raise exception 'rows of a version are never changed' using errcode = 'insufficient_privilege';
+        end if;
+        return null; end $$""",
 )  # fmt: skip
+"""``views``: what stands in the published schema, and which contracts it serves (``shapes``, of table maps) from which
+``versions``; ``upto`` is the newest slice of a plain view, NULL for an open one."""
 
 
 def ensure(connection: psycopg.Connection[Any], place: Place) -> None:
@@ -82,6 +96,53 @@ def ensure(connection: psycopg.Connection[Any], place: Place) -> None:
             f"{place.environment}'s database has no {', '.join(missing) or place.store} yet, and this login may not "
             "make it", hint=f"`lane provision {place.environment}` shows what an operator has to run",
         ) from error  # fmt: skip
+
+
+def version_table(
+    connection: psycopg.Connection[Any], place: Place, table: Table, columns: Sequence[Column], fingerprint: str
+) -> tuple[int, str]:
+    """The number and the name (in the store) of the table for what this fingerprint computes in these columns; made
+    where it isn't there, with its indexes and the guard that keeps its rows as they are. Its first column is
+    ``_lanewise_slice``. Two sessions that ask for the same one wait for each other."""
+    relation = place.version(table.name, fingerprint, shape_of(columns))
+    cut = table.partition
+    names = {"s": sql.Identifier(place.store), "relation": sql.Identifier(place.store, relation)}
+    found = connection.execute(
+        sql.SQL("""insert into {s}.versions (pipeline, name, fingerprint, relation, columns, cut)
+            values (%s, %s, %s, %s, %s, %s) on conflict (relation) do update set relation = excluded.relation
+            returning id, to_regclass(%s) is not null""").format(**names),
+        [place.pipeline, table.name, fingerprint, relation, json.dumps([[c.name, c.type, c.nullable] for c in columns]),
+         json.dumps([cut.column, cut.grain.value, cut.timezone]) if cut else None, _qualified(place.store, relation)],
+    ).fetchone()  # fmt: skip
+    assert found is not None  # noqa: S101 - an upsert returns its row
+    if not found[1]:
+        # what was registered for a table that somebody dropped is lost: maps that name it are told as incomplete
+        connection.execute(sql.SQL("delete from {s}.slices where version = %s").format(**names), [found[0]])
+        _make_version(connection, names, table, columns)
+    return int(found[0]), relation
+
+
+def dropping(connection: psycopg.Connection[Any], place: Place) -> None:
+    """Lift the guard of versions until the transaction ends."""
+    connection.execute("select set_config('lanewise.dropping', %s, true)", [place.store])
+
+
+def _make_version(
+    connection: psycopg.Connection[Any], names: Mapping[str, sql.Composable], table: Table, columns: Sequence[Column]
+) -> None:
+    listed = [sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(postgres_type(c.type))) for c in columns]
+    hidden = sql.SQL("{} bigint not null").format(sql.Identifier(SLICE))
+    connection.execute(sql.SQL("create table {relation} ({listed})").format(
+        **names, listed=sql.SQL(", ").join([hidden, *listed])))  # fmt: skip
+    indexed = [SLICE]
+    if table.partition and table.partition.column in {c.name for c in columns}:
+        indexed.append(table.partition.column)
+    for column in indexed:
+        connection.execute(sql.SQL("create index on {relation} ({column})").format(
+            **names, column=sql.Identifier(column)))  # fmt: skip
+    connection.execute(sql.SQL(
+        "create trigger keep before update or delete or truncate on {relation} for each statement "
+        "execute function {s}.keep()").format(**names))  # fmt: skip
 
 
 def _there(connection: psycopg.Connection[Any], place: Place) -> bool:

@@ -1,4 +1,4 @@
-"""The Postgres warehouse: one facade over publication (maps, views, the pointer), runs, and what the engine computes."""
+"""The Postgres warehouse: one facade over publication (maps, views, the pointer), runs, and what is measured."""
 
 from __future__ import annotations
 
