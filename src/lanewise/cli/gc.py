@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lanewise.cli.output import Format, FormatOption, note, print_json
+from lanewise.cli.output import Format, FormatOption, few, note, print_json
 from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
 from lanewise.domain.words import counted
@@ -34,6 +34,8 @@ def gc(
         return
     for lane in found.lanes:
         typer.echo(_line(lane))
+        if lane.compacted:
+            typer.echo(f"{lane.environment}  reads plainly again: {few(lane.compacted)}")
     if found.builds:
         typer.echo(f"builds  {' '.join(short(digest) for digest in found.builds)}")
     if found.files:

@@ -19,6 +19,7 @@ from lanewise.service.context import Actor
 from lanewise.service.gc import collect
 from lanewise.testing.fake_builds import FakeBuildStore
 from lanewise.testing.fake_ledger import FakeLedger
+from lanewise.testing.fake_warehouse import FakeWarehouse
 from lanewise.testing.warehouse import D1, D2, ORDERS, order, published, request, staged
 
 from .lanes import ONE, Lanes
@@ -86,6 +87,37 @@ def test_a_dry_run_touches_nothing_and_apply_drops_exactly_what_it_said(shop):
     assert done == replace(said, applied=True)
     assert kinds(collect(shop, "prod")) == []
     assert [row[1] for row in shop.harness.read("orders")] == [2]
+
+
+class Slow(FakeWarehouse):
+    """Some tables are read through their maps."""
+
+    opened: tuple[str, ...] = ("orders", "totals")
+
+    def compact(self) -> tuple[str, ...]:
+        done, self.opened = self.opened, ()
+        return done
+
+
+def test_tables_read_plainly_again_after_apply_alone(shop, monkeypatch):
+    slow = {name: Slow("shop") for name in NAMES}
+    monkeypatch.setattr(shop, "warehouse", lambda environment: slow[environment.name])
+    assert [lane.compacted for lane in collect(shop).lanes] == [(), ()]
+    done = collect(shop, "prod", apply=True)
+    assert done.lanes[0].compacted == ("orders", "totals")
+    event = shop.ledger.last("environment/shop/prod", "gc.applied")
+    assert event.data == {"dropped": 0, "bytes": 0, "compacted": ["orders", "totals"]}
+    assert slow["stage"].opened
+    assert [lane.compacted for lane in collect(shop, apply=True).lanes] == [("orders", "totals"), ()]
+
+
+def test_a_promotion_at_work_keeps_its_tables_open(shop, monkeypatch):
+    slow = Slow("shop")
+    monkeypatch.setattr(shop, "warehouse", lambda environment: slow)
+    lease = shop.ledger.acquire("shop/prod", "elsewhere", timedelta(minutes=1))
+    assert collect(shop, "prod", apply=True).lanes[0].compacted == ()
+    shop.ledger.release(lease)
+    assert collect(shop, "prod", apply=True).lanes[0].compacted == ("orders", "totals")
 
 
 def test_maps_of_the_window_and_their_files_are_kept(shop):
