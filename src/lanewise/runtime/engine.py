@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ from typing import Any
 import duckdb  # 170 ms: this module is imported when a run begins, never by `lanewise.current()`
 
 from lanewise.errors import NotFound, WarehouseUnavailable, WrongInput
-from lanewise.runtime.relations import literal, quoted
+from lanewise.runtime.blocks import Block
+from lanewise.runtime.relations import inserts_into, literal, quoted
 
 _READERS = {"csv": "read_csv", "parquet": "read_parquet", "json": "read_json"}
 _INPUTS, _OWN = "lanewise_inputs", "lanewise_own"
@@ -56,7 +55,7 @@ class Engine:
         self.connection.execute(f"set temp_directory = {literal(str(Path(space['directory']) / 'spill'))}")
         self.connection.execute("set TimeZone = 'UTC'")  # the same instants everywhere
         self.connection.execute(f"create schema {_INPUTS}")
-        self._begin()
+        self._block = Block(space["directory"])
 
     def input(self, name: str) -> str:
         """The relation of a declared input."""
@@ -132,27 +131,12 @@ class Engine:
             if table in self._made or (table in self._pending and self._exists(table)):
                 self._export(table, output["file"])
                 written.append(table)
-        done = self._block.with_suffix(".done")
-        try:
-            self._block.write_text(json.dumps({"tables": written}), encoding="utf-8")
-            self._block.replace(done)
-        except OSError as error:
-            raise WarehouseUnavailable(f"{done}: {error.strerror}") from error
+        self._block.done(written)
         self.close()
 
     def close(self) -> None:
         """Let the engine go."""
         self.connection.close()
-
-    def _begin(self) -> None:
-        blocks = Path(self._space["directory"]) / "blocks"
-        try:
-            blocks.mkdir(parents=True, exist_ok=True)
-            number = len(list(blocks.iterdir()))
-            self._block = blocks / f"{os.getpid()}-{number}.open"
-            self._block.touch()
-        except OSError as error:
-            raise WarehouseUnavailable(f"{blocks}: {error.strerror}") from error
 
     def _make(self, table: str) -> None:
         columns = self._declared[table]
@@ -171,10 +155,9 @@ class Engine:
 
     def _made_by_insert(self, text: str) -> tuple[str, set[str]]:
         for table in self._pending:
-            name = re.escape(quoted(table))
-            head = re.match(rf"\s*insert\s+into\s+{name}\s+(?=(select|with|from)\b)", text, re.IGNORECASE)
-            if head and not self._exists(table):
-                return f"create table {quoted(table)} as {text[head.end() :]}", {table}
+            query = inserts_into(quoted(table), text)
+            if query and not self._exists(table):
+                return f"create table {quoted(table)} as {query}", {table}
         return text, set()
 
     def _exists(self, table: str) -> bool:

@@ -13,11 +13,20 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def inserts_into(relation: str, text: str) -> str:
+    """The query of ``insert into RELATION select …`` (or ``with …``, ``from …``); empty for another statement."""
+    import re  # noqa: PLC0415 - 3 ms that code which only asks for partitions need not pay
+
+    head = re.match(rf"\s*insert\s+into\s+{re.escape(relation)}\s+(?=(select|with|from)\b)", text, re.IGNORECASE)
+    return text[head.end() :] if head else ""
+
+
 class Partitions(tuple[str, ...]):
     """A run's partitions, in order. In an f-string they are a SQL list: ``('2013-01-01', '2013-01-02')``.
 
-    DuckDB compares a DATE with such texts as it stands. For a table cut by month compare
-    ``strftime(column, '%Y-%m')``, by hour ``strftime(column, '%Y-%m-%dT%H')``.
+    A DATE is compared with such texts as it stands, in DuckDB and in PostgreSQL. For a table cut by month compare
+    ``strftime(column, '%Y-%m')`` (DuckDB) or ``to_char(column, 'YYYY-MM')`` (PostgreSQL), by hour
+    ``strftime(column, '%Y-%m-%dT%H')`` or ``to_char(column, 'YYYY-MM-DD"T"HH24')``.
     """
 
     __slots__ = ()

@@ -9,9 +9,9 @@ from lanewise.errors import NotFound, Refused, WrongInput
 from lanewise.runtime.relations import Partitions
 
 if TYPE_CHECKING:
-    import duckdb
-
     from lanewise.runtime.engine import Engine, Rows
+    from lanewise.runtime.postgres_engine import PostgresEngine
+    from lanewise.runtime.postgres_engine import Rows as PostgresRows
 
 
 class Run:
@@ -25,7 +25,7 @@ class Run:
                 hint=f"start it with `lane run {document['environment']}`",
             )
         self._document = document
-        self._engine: Engine | None = None
+        self._engine: Engine | PostgresEngine | None = None
         self._open = False
 
     def __enter__(self) -> Self:
@@ -58,8 +58,9 @@ class Run:
         return Partitions(self._document["run"]["partitions"])
 
     @property
-    def connection(self) -> duckdb.DuckDBPyConnection:
-        """The engine's own connection, for what ``sql`` can't do."""
+    def connection(self) -> Any:
+        """The engine's own connection, for what ``sql`` can't do: DuckDB's, or psycopg's, in the block's transaction
+        (which the block commits, and nobody else)."""
         return self._started().connection
 
     def wants(self, table: str) -> bool:
@@ -89,16 +90,27 @@ class Run:
         found = self._document["engine"].get("offsets", {}).get(table)
         return str(found) if found else None
 
-    def sql(self, text: str, parameters: Any = None) -> Rows:
-        """Run SQL in the run's engine. ``parameters`` as DuckDB takes them: a list for ``?``, a dict for ``$name``."""
+    def sql(self, text: str, parameters: Any = None) -> Rows | PostgresRows:
+        """Run SQL in the run's engine. ``parameters`` as that takes them. DuckDB: a list for ``?``, a dict for
+        ``$name``. PostgreSQL: a list for ``%s``, a dict for ``%(name)s``, and then a percent sign of the text itself
+        is written twice; without parameters it stands for itself."""
         return self._started().sql(text, parameters)
 
-    def _started(self) -> Engine:
+    def _started(self) -> Engine | PostgresEngine:
         if not self._open:
             raise WrongInput("a run writes inside its block", hint="use `with lane.run() as run:`")
         if self._engine is None:
-            # 170 ms for DuckDB: code that only reads settings or partitions does not pay for it.
-            from lanewise.runtime.engine import Engine  # noqa: PLC0415 - see the line above
-
-            self._engine = Engine(self._document["engine"], self._document["run"]["declared"])
+            self._engine = _start(self._document)
         return self._engine
+
+
+def _start(document: dict[str, Any]) -> Engine | PostgresEngine:
+    """170 ms for DuckDB: code that only reads settings or partitions does not pay for it, nor for an engine that is
+    not its warehouse's."""
+    if document["engine"].get("type") == "postgres":
+        from lanewise.runtime.postgres_engine import PostgresEngine  # noqa: PLC0415 - see above
+
+        return PostgresEngine(document)
+    from lanewise.runtime.engine import Engine  # noqa: PLC0415 - see above
+
+    return Engine(document["engine"], document["run"]["declared"])
