@@ -4,7 +4,10 @@ no reason and a view never casts what can't be cast."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
+
+from lanewise.domain.project import Column
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
@@ -103,3 +106,18 @@ def comparable(one: str, other: str) -> str:
     found = widest(one, other)
     numbers = is_number(one) and is_number(other)
     return "DOUBLE" if numbers and found == "VARCHAR" else found
+
+
+def joint_columns(schemas: Iterable[tuple[Column, ...]]) -> tuple[Column, ...]:
+    """The columns of all these schemas in order of appearance, each in a type that holds every schema's values.
+    A column that some schema lacks is nullable."""
+    found: dict[str, Column] = {}
+    seen: dict[str, int] = {}
+    every = tuple(schemas)
+    for column in (column for columns in every for column in columns):
+        held = found.get(column.name)
+        type_ = widest(held.type, column.type) if held else column.type
+        nullable = column.nullable or bool(held and held.nullable)
+        found[column.name] = Column(column.name, type_, nullable)
+        seen[column.name] = seen.get(column.name, 0) + 1
+    return tuple(c if seen[c.name] == len(every) else Column(c.name, c.type) for c in found.values())

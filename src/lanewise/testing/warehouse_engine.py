@@ -3,6 +3,7 @@
 # ruff: noqa: S101 - a conformance suite is made of assertions
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 
@@ -135,6 +136,18 @@ class ComputationContract:
         assert (found.duplicate_keys_old, found.duplicate_keys_new) == (1, 1)
         assert (found.keys_added, found.keys_removed) == (1, 1)
 
+    def test_values_that_change_rows_do_not_cancel(self, harness: Harness) -> None:
+        """As they would in a sum over columns that are hashed one by one."""
+        days = [f"2024-01-{n:02}" for n in range(1, 31)]
+        rows = [(order(day, 2 * n), order(day, 2 * n + 1, f"{n + 2}.00")) for n, day in enumerate(days)]
+        turned = [({**one, "amount": two["amount"]}, {**two, "amount": one["amount"]}) for one, two in rows]
+        old, new = (
+            staged(harness, request([ORDERS], days, build=build), [(ORDERS, [row for pair in side for row in pair])])
+            for side, build in ((rows, "a"), (turned, "b"))
+        )
+        found = harness.open().compare(ORDERS, old["orders"], new["orders"]).partitions
+        assert [p.partition for p in found if p.keys_changed != 2] == []
+
     def test_a_tolerance_is_honoured(self, harness: Harness) -> None:
         """Up to and including it."""
         table = replace(ORDERS, tolerance={"amount": "0.01"})
@@ -142,6 +155,119 @@ class ComputationContract:
         rows = [order(D1, 1, "1.01"), order(D1, 2, "1.02")]
         new = staged(harness, request([table], [D1], build="b"), [(table, rows)])["orders"]
         assert harness.open().compare(table, old, new).partitions[0].keys_changed == 1
+
+    def test_a_column_of_another_type_is_compared_after_a_cast(self, harness: Harness) -> None:
+        """And told, never skipped; a key too."""
+        columns = (Column("day", "DATE"), Column("id", "VARCHAR"), Column("amount", "DOUBLE"))
+        other = replace(ORDERS, columns=columns)
+        old = staged(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1), order(D1, 2), order(D1, 3)])])["orders"]
+        rows = [{"day": D1, "id": str(n), "amount": amount} for n, amount in ((1, 1.0), (2, 1.5), (4, 1.0))]
+        new = staged(harness, request([other], [D1], build="b"), [(other, rows)])["orders"]
+        found = harness.open().compare(other, old, new)
+        assert found.retyped == {"id": ("BIGINT", "VARCHAR"), "amount": ("DECIMAL(18,2)", "DOUBLE")}
+        part = found.partitions[0]
+        assert (part.keyed, part.same) == (True, False)
+        assert (part.keys_added, part.keys_removed, part.keys_changed) == (1, 1, 1)
+        assert {c.column: c.changed for c in part.columns} == {"day": 0, "amount": 1}
+
+    def test_the_same_values_in_another_type_are_the_same(self, harness: Harness) -> None:
+        """The type is told all the same."""
+        other = replace(ORDERS, columns=(*ORDERS.columns[:2], Column("amount", "DOUBLE")))
+        old = staged(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1), order(D1, 2, None)])])["orders"]
+        rows = [{"day": D1, "id": 1, "amount": 1.0}, {"day": D1, "id": 2, "amount": None}]
+        new = staged(harness, request([other], [D1], build="b"), [(other, rows)])["orders"]
+        found = harness.open().compare(other, old, new)
+        assert [p.same for p in found.partitions] == [True]
+        assert set(found.retyped) == {"amount"}
+
+    def test_rows_without_a_key_are_counted_and_not_joined(self, harness: Harness) -> None:
+        """NULL is the same as nothing, itself included."""
+        table = replace(ORDERS, key=("day", "id"))
+        missing = {**order(D1, 0), "id": None}
+        old = staged(harness, request([table], [D1]), [(table, [order(D1, 1), missing])])["orders"]
+        rows = [order(D1, 1), order(D1, 2), missing, {**missing, "amount": Decimal(7)}]
+        new = staged(harness, request([table], [D1], build="b"), [(table, rows)])["orders"]
+        found = harness.open().compare(table, old, new).partitions[0]
+        assert (found.null_keys_old, found.null_keys_new) == (1, 2)
+        assert (found.duplicate_keys_old, found.duplicate_keys_new) == (0, 0)
+        assert (found.keys_added, found.keys_removed, found.keys_changed) == (1, 0, 0)
+
+    def test_columns_that_one_side_lacks_are_left_to_the_schema(self, harness: Harness) -> None:
+        """The rest is compared."""
+        wider = replace(ORDERS, columns=(*ORDERS.columns, Column("note", "VARCHAR")))
+        old = staged(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1)])])["orders"]
+        new = staged(harness, request([wider], [D1], build="b"), [(wider, [{**order(D1, 1), "note": "x"}])])["orders"]
+        found = harness.open().compare(wider, old, new)
+        assert [c.name for c in found.columns_old] == ["day", "id", "amount"]
+        assert [c.name for c in found.columns_new] == ["day", "id", "amount", "note"]
+        assert found.partitions[0].same
+
+    def test_the_last_digits_of_a_float_are_noise(self, harness: Harness) -> None:
+        """Within one part in 10⁹; a declared tolerance stands in, and 0 means exactly."""
+        floats = replace(ORDERS, columns=(*ORDERS.columns[:2], Column("amount", "DOUBLE")))
+        pairs = [(0.1 + 0.2, 0.3), (1.0, 1.0 + 1e-12), (-1e300, -1e300), (5e-324, 5e-324), (2.0, 2.0 + 1e-6)]
+        old, new = (
+            staged(harness, request([floats], [D1], build=build), [(floats, [
+                {"day": D1, "id": number, "amount": pair[side]} for number, pair in enumerate(pairs)
+            ])])["orders"]
+            for side, build in enumerate("ab")
+        )  # fmt: skip
+        found = [
+            harness.open().compare(replace(floats, tolerance=declared), old, new).partitions[0]
+            for declared in ({}, {"amount": "0.00001"}, {"amount": "0"})
+        ]
+        assert [p.keys_changed for p in found] == [1, 0, 3]
+
+    def test_floats_that_are_no_numbers_are_compared_too(self, harness: Harness) -> None:
+        """NaN is the same as NaN, an infinity as itself, -0.0 as 0.0; and none of them as another."""
+        floats = replace(ORDERS, columns=(*ORDERS.columns[:2], Column("amount", "DOUBLE")))
+        odd = [math.nan, math.inf, -math.inf, 0.0, 1.7e308, -1.7e308, None]
+        rows = [{"day": D1, "id": number, "amount": value} for number, value in enumerate(odd)]
+        same = [{**row, "amount": -0.0 if row["amount"] == 0 else row["amount"]} for row in rows]
+        turned = [{**row, "amount": odd[number - 1]} for number, row in enumerate(rows)]
+        old, again, new = (
+            staged(harness, request([floats], [D1], build=build), [(floats, written)])["orders"]
+            for build, written in (("a", rows), ("b", same), ("c", turned))
+        )
+        for tolerance in ({}, {"amount": "0.5"}):
+            table = replace(floats, tolerance=tolerance)
+            assert harness.open().compare(table, old, again).partitions[0].same
+            found = harness.open().compare(table, old, new).partitions[0]
+            assert (found.same, found.keys_changed) == (False, len(odd))
+        unkeyed = harness.open().compare(replace(floats, key=()), old, new).partitions[0]
+        assert unkeyed.keyed is False
+
+    def test_a_side_without_rows_is_compared_with_the_other(self, harness: Harness) -> None:
+        """Everything was added, or removed."""
+        full = staged(harness, request([ORDERS], [D1, D2]), [(ORDERS, [order(D1, 1), order(D2, 2)])])["orders"]
+        part = staged(harness, request([ORDERS], [D1, D2], build="b"), [(ORDERS, [order(D2, 2)])])["orders"]
+        first, second = harness.open().compare(ORDERS, full, part).partitions
+        assert (first.rows_old, first.rows_new, first.keys_removed, second.same) == (1, 0, 1, True)
+        assert [p.keys_added for p in harness.open().compare(ORDERS, (), full).partitions] == [1, 1]
+        unkeyed = harness.open().compare(replace(ORDERS, key=()), full, part).partitions[0]
+        assert set(unkeyed.distances.values()) == {1.0}
+
+    def test_a_check_names_what_is_wrong(self, harness: Harness) -> None:
+        """Up to five keys; NULLs pass all but ``not_null``, and the values are taken in the column's type."""
+        rows = [order(D1, n, None if n == 9 else f"{n}.00") for n in range(1, 10)]
+        slices = staged(harness, request([ORDERS], [D1]), [(ORDERS, rows)])["orders"]
+        checks = (
+            Check("v", "accepted_values", {"column": "amount", "values": ["1", "2.00", 3, None]}),
+            Check("w", "range", {"column": "day", "min": "2024-01-02"}),
+            Check("s", "sql", {"query": "select sum(id) from {table} t where _lanewise_partition = '2024-01-01'"}),
+            Check("d", "unique", {"columns": ["day"]}),
+        )
+        found = {r.check: r for r in harness.open().evaluate(ORDERS, checks, slices)}
+        assert {name: r.bad for name, r in found.items()} == {"v": 5, "w": 9, "s": 45, "d": 8}
+        assert found["v"].facts["examples"] == [["4"], ["5"], ["6"], ["7"], ["8"]]
+        assert len(found["d"].facts["examples"]) == 5
+
+    def test_a_query_that_does_not_count_is_an_error(self, harness: Harness) -> None:
+        """As is one that can't be read."""
+        slices = staged(harness, request([ORDERS], [D1]), [(ORDERS, [order(D1, 1)])])["orders"]
+        for query in ("select 'many'", "select null", "select id from {table} where false", "selekt 1"):
+            with pytest.raises(LaneError, match="the check s of orders"):
+                harness.open().evaluate(ORDERS, [Check("s", "sql", {"query": query})], slices)
 
     def test_without_a_key_distances_stand_in(self, harness: Harness) -> None:
         """Zero where nothing differs, and never more than the whole for a category."""

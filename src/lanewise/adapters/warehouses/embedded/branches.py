@@ -16,7 +16,7 @@ from lanewise.adapters.warehouses.embedded.layout import Layout, write_durably
 from lanewise.domain.project import Column
 from lanewise.domain.publication import Slice
 from lanewise.errors import WarehouseUnavailable
-from lanewise.publication.types import widest
+from lanewise.publication.types import joint_columns
 from lanewise.publication.views import Branch, view_query
 
 _DEPTH = 5  # ENV/versions/TABLE/FINGERPRINT/SCHEMA
@@ -84,16 +84,7 @@ def columns_of(layout: Layout, slices: Sequence[Slice]) -> tuple[Column, ...]:
     """The columns of all these slices in order of appearance, each in a type that holds every slice's values.
     A column that some slice lacks is nullable."""
     folders = dict.fromkeys(schema_folder(line) for s in slices for line in s.location.split("\n") if line)
-    schemas = [read_schema(f"{layout.root}/{folder}").columns for folder in folders]
-    found: dict[str, Column] = {}
-    for columns in schemas:
-        for column in columns:
-            held = found.get(column.name)
-            type_ = widest(held.type, column.type) if held else column.type
-            nullable = column.nullable or bool(held and held.nullable)
-            found[column.name] = Column(column.name, type_, nullable)
-    everywhere = set.intersection(*({c.name for c in columns} for columns in schemas)) if schemas else set()
-    return tuple(c if c.name in everywhere else Column(c.name, c.type) for c in found.values())
+    return joint_columns(read_schema(f"{layout.root}/{folder}").columns for folder in folders)
 
 
 def relation(layout: Layout, columns: Sequence[Column], slices: Sequence[Slice]) -> str:

@@ -125,11 +125,12 @@ class EmbeddedWarehouse:
 
     def evaluate(self, table: Table, checks: Sequence[Check], slices: Sequence[Slice]) -> tuple[CheckResult, ...]:
         """The checks over these slices."""
-        from lanewise.adapters.warehouses.embedded.checks import Checker  # noqa: PLC0415 - the engine
+        from lanewise.adapters.warehouses.embedded.measuring import DuckDBEngine  # noqa: PLC0415 - the engine
+        from lanewise.adapters.warehouses.measuring.checks import Checker  # noqa: PLC0415 - only to compute
 
         with self._engine() as connection:
             live = self.live().tables.get(table.name)
-            return Checker(self.layout, connection, table, slices, live).results(checks)
+            return Checker(DuckDBEngine(self.layout, connection), table, slices, live).results(checks)
 
     def columns(self, slices: Sequence[Slice]) -> tuple[Column, ...]:
         """Their columns; opens no file of theirs."""
@@ -146,10 +147,11 @@ class EmbeddedWarehouse:
 
     def compare(self, table: Table, old: Sequence[Slice], new: Sequence[Slice]) -> TableComparison:
         """Old against new."""
-        from lanewise.adapters.warehouses.embedded.comparing import Comparer  # noqa: PLC0415 - the engine
+        from lanewise.adapters.warehouses.embedded.measuring import DuckDBEngine  # noqa: PLC0415 - the engine
+        from lanewise.adapters.warehouses.measuring.comparing import Comparer  # noqa: PLC0415 - only to compute
 
         with self._engine() as connection:
-            return Comparer(self.layout, connection, table, old, new).compare()
+            return Comparer(DuckDBEngine(self.layout, connection), table, old, new).compare()
 
     def prepare(self, target: PartitionMap) -> None:
         """Build the catalog aside."""

@@ -1,0 +1,54 @@
+"""What an engine answers differently from the others. Everything else about measuring is SQL that all of them read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from lanewise.domain.project import Column
+from lanewise.domain.publication import Slice
+
+
+class Engine(Protocol):
+    """A session with an engine, over slices."""
+
+    @property
+    def whole_type(self) -> str:
+        """A type in which two whole numbers of any type are subtracted without overflow."""
+
+    def columns(self, slices: Sequence[Slice]) -> tuple[Column, ...]:
+        """Their columns, each in a type that holds every slice's values."""
+
+    def relation(self, columns: Sequence[Column], slices: Sequence[Slice]) -> str:
+        """A query over exactly these slices, in these types, with the hidden column that names each row's partition."""
+
+    def name(self, view: str, query: str) -> None:
+        """Give a query a name for the rest of the session."""
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """The answer to a query; reads only."""
+
+    def asked(self, query: str, what: str) -> list[tuple[Any, ...]]:
+        """The same for a query of a person's: ``WrongInput`` when ``what`` it is for can't be evaluated so, or
+        when it would write."""
+
+    def checksums(
+        self, columns: Sequence[Column], cells: Sequence[str], slices: Sequence[Slice]
+    ) -> Mapping[str, tuple[int, int]]:
+        """Partition -> number of rows, and the sum of the hashes of their ``cells`` (expressions over ``columns``);
+        partitions of no rows may be missing."""
+
+    def compared_as(self, type_: str) -> str:
+        """The type that values of this one are compared in: itself, or text where it knows no equality."""
+
+    def cells(self, column: Column) -> tuple[str, ...]:
+        """What of a column goes into a row's hash, so that two values are one only by chance."""
+
+    def row_hash(self, cells: Sequence[str]) -> str:
+        """One number for all these cells of a row, such that sums of them see a value that moved to another row."""
+
+    def sum_text(self, value: str, type_: str) -> str:
+        """The aggregate that sums a column of that type of numbers, as decimal text; the same for any order of rows."""
+
+    def quantiles(self, value: str, fractions: Sequence[float], condition: str) -> str:
+        """The aggregate that gives the list of these quantiles, interpolated, of the rows that meet the condition."""
