@@ -76,6 +76,10 @@ def _parameters(place: str, query: str) -> dict[str, str]:
         found = conninfo_to_dict(f"postgresql://{place}?{query}")
     except (psycopg.Error, ValueError):  # its words may repeat the URL
         raise WrongInput("the ledger's URL can't be read", hint=f"write {_FORM}") from None
+    if found.keys() & {"password", "sslpassword"}:  # libpq sees one in places where nobody else would
+        raise WrongInput("the ledger's URL holds a password", hint=f"write {_FORM}; libpq's PGPASSFILE works too")
+    if not all(port.isdigit() for port in str(found.get("port", "")).split(",") if port):
+        raise WrongInput("the ledger's URL names a port that is no number", hint=f"write {_FORM}")
     if not found.get("dbname"):
         raise WrongInput("the ledger's URL names no database", hint=f"write {_FORM}")
     return {**_WAIT, **{name: str(value) for name, value in found.items() if value is not None}}

@@ -12,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Composable, Identifier, Literal
 
 from lanewise.adapters.ledgers.postgres_address import SCHEMA
 
@@ -35,7 +35,11 @@ def make(schema: str = SCHEMA, *, found: str | None = None) -> tuple[str, ...]:
     ``Database.schema``). Run them in order, as the owner, in one transaction."""
     from lanewise.adapters.ledgers.migrations.upgrade import rendered  # noqa: PLC0415 - a second
 
-    first = [] if found else [_text("create schema if not exists {schema}", schema)]
+    # `create schema if not exists` asks for the right to make one even where it is there
+    needed = (
+        "do $lanewise$ begin if to_regnamespace({name}) is null then create schema {schema}; end if; end $lanewise$"
+    )
+    first = [] if found else [_text(needed, schema)]
     # `from current` in the triggers' functions takes this path
     return (*first, _text("set local search_path = {schema}, pg_temp", schema), *rendered("postgresql", found))
 
@@ -53,8 +57,9 @@ def grants(schema: str = SCHEMA, *, writers: Sequence[str] = (), readers: Sequen
 
 
 def _text(statement: str, schema: str, role: str = "") -> str:
-    parts: dict[str, Composable] = {"schema": Identifier(schema), "role": Identifier(role or "public")}
-    return SQL(statement).format(**parts).as_string()  # type: ignore[arg-type] # the constants above
+    named = Identifier(schema)
+    parts: dict[str, Composable] = {"schema": named, "role": Identifier(role or "public")}
+    return SQL(statement).format(**parts, name=Literal(named.as_string())).as_string()
 
 
 def main() -> None:
