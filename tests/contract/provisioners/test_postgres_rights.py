@@ -168,7 +168,9 @@ def test_what_is_missing_is_given_again(lane: Lane) -> None:
 def test_a_view_that_is_made_again_or_later_is_read_all_the_same(lane: Lane) -> None:
     place = Place.of(lane.environment, "shop")
     with lane.connect(PUBLISHER) as connection:
-        connection.execute(f"create or replace view {place.public}.orders as select id from {place.store}.v1 where true")
+        connection.execute(
+            f"create or replace view {place.public}.orders as select id from {place.store}.v1 where true"
+        )
         connection.execute(f"create view {place.public}.later as select id from {place.store}.v1")
     assert lane.look().changes == ()
     for role in (READER, RUNNER):

@@ -33,7 +33,7 @@ where (r.rolname = any(%(ours)s) or m.rolname = any(%(ours)s)) and m.rolname <> 
 
 _OPERATOR = """
 select current_user::text, current_setting('server_version_num')::int / 10000, rolsuper, rolcreaterole,
-       has_database_privilege(current_database(), 'CREATE')
+       has_database_privilege(current_database(), 'CREATE'), rolinherit
 from pg_roles where rolname = current_user"""
 
 _ACTS_AS = "select rolname from pg_roles where pg_has_role(current_user, oid, 'USAGE')"
@@ -167,13 +167,14 @@ def _operator(session: Session) -> Operator:
     row = session.execute(_OPERATOR).fetchone()
     if row is None:
         raise LookupError("the server does not know who is logged in")
-    name, version, superuser, createrole, creates_schemas = row
+    name, version, superuser, createrole, creates_schemas, inherits = row
     return Operator(
         name,
         version,
         superuser,
         createrole,
         creates_schemas,
+        inherits,
         acts_as=frozenset(found[0] for found in session.execute(_ACTS_AS)),
         gives=frozenset(found[0] for found in session.execute(_GIVES)),
     )

@@ -139,14 +139,15 @@ class Relation:
 
 @dataclass(frozen=True)
 class Operator:
-    """Who provisions, and what they may do. ``acts_as``: roles whose rights they have; ``gives``: roles that they may
-    make anybody a member of."""
+    """Who provisions, and what they may do. ``inherits``: a membership gives them its rights by itself. ``acts_as``:
+    roles whose rights they have; ``gives``: roles that they may make anybody a member of."""
 
     name: str
     version: int
     superuser: bool = False
     createrole: bool = False
     creates_schemas: bool = False
+    inherits: bool = True
     acts_as: frozenset[str] = frozenset()
     gives: frozenset[str] = frozenset()
 

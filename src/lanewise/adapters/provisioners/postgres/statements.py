@@ -92,9 +92,10 @@ def revoke(
     return sql.SQL("{} {}").format(_defaults(thing), body) if thing.sort is Sort.DEFAULTS else body
 
 
-def join_role(role: str, member: str) -> sql.Composed:
-    """Let somebody act as a role."""
-    return sql.SQL("grant {} to {}").format(name(role), name(member))
+def join_role(role: str, member: str, version: int) -> sql.Composed:
+    """Let somebody act as a role. From PostgreSQL 16 on it says of itself whether it gives its rights."""
+    tail: LiteralString = " with inherit true, set true" if version >= 16 else ""
+    return sql.SQL("grant {} to {}" + tail).format(name(role), name(member))
 
 
 def leave_role(role: str, member: str) -> sql.Composed:

@@ -44,11 +44,12 @@ def sorted_out(steps: Iterable[Step], operator: Operator, ours: frozenset[str]) 
     marked: list[Step] = []
     missing: set[str] = set()
     lent: dict[str, None] = {}
+    borrows = operator.inherits or operator.version >= 16
     made: set[str] = set()
     for step in steps:
         borrowed = [role for role in step.acts_as if role and role not in operator.acts_as]
         may = _demanded(operator, step.demands) and all(
-            role in ours and _gives(operator, role, made) for role in borrowed
+            borrows and role in ours and _gives(operator, role, made) for role in borrowed
         )
         if not may or step.about & missing:
             missing |= {step.makes} - {""}
@@ -57,17 +58,18 @@ def sorted_out(steps: Iterable[Step], operator: Operator, ours: frozenset[str]) 
         made |= {step.makes} - {""}
         lent |= dict.fromkeys(borrowed)
         marked.append(step)
-    return tuple(_around(marked, operator.name, lent))
+    return tuple(_around(marked, operator, lent))
 
 
-def _around(steps: list[Step], operator: str, lent: Iterable[str]) -> Iterator[Step]:
+def _around(steps: list[Step], operator: Operator, lent: Iterable[str]) -> Iterator[Step]:
     roles = [step for step in steps if step.makes.startswith("role ")]
     yield from roles
     for role in lent:
-        yield Step(Kind.GRANT, say.join_role(role, operator), f"{operator} hands over to {role}, until the last step")
+        joins = say.join_role(role, operator.name, operator.version)
+        yield Step(Kind.GRANT, joins, f"{operator.name} hands over to {role}, until the last step")
     yield from (step for step in steps if step not in roles)
     for role in lent:
-        yield Step(Kind.REVOKE, say.leave_role(role, operator), f"{operator} is {role} no more")
+        yield Step(Kind.REVOKE, say.leave_role(role, operator.name), f"{operator.name} is {role} no more")
 
 
 def _demanded(operator: Operator, demand: str) -> bool:
