@@ -39,6 +39,7 @@ COMMANDS = (
     Entry("init", _START, "Write lanewise.yaml and environments.yaml for a project.", "lanewise.cli.init"),
     Entry("config", _START, "Show, compare, check and pin configuration.", "lanewise.cli.config"),
     Entry("doctor", _START, "Try every secret and connection of an environment.", "lanewise.cli.doctor"),
+    Entry("isolation", _START, "Try every identity on every other environment.", "lanewise.cli.isolation"),
     Entry("provision", _START, "Show, then write, who may do what in an environment.", "lanewise.cli.provision"),
     Entry("demo", _START, "Watch a real pipeline go from dev to prod and back.", "lanewise.cli.demo"),
     Entry("build", _BUILD, "Make a build from the working tree; show and compare builds.", "lanewise.cli.build"),

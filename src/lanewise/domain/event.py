@@ -13,6 +13,7 @@ stream                                  event types
 (its id is ``ENV-N``)                   ``gate.judged`` ``approval.given`` ``glass.broken``
                                         ``step.intended`` ``step.done`` ``step.observed`` ``promotion.finished``
 ``run/PROJECT/ENV/ID``                  ``run.intended`` ``run.ended`` ``run.audited`` ``run.published`` ``run.failed``
+``isolation/PROJECT``                   ``isolation.measured``
 ``ledger/checkpoints``                  ``checkpoint.signed``
 ======================================  ===============================================================================
 """

@@ -83,6 +83,10 @@ class Look(Protocol):
     def retained(self) -> Sequence[Retained]:
         """What a rollback out of the target would need."""
 
+    def isolation(self) -> Mapping[str, Any]:
+        """The newest measurement of isolation as it was recorded, with ``at`` (when) and ``walls_now`` (the config that
+        it would be made under now, to compare with its ``walls``); ``{"walls_now": …}`` alone when there is none."""
+
 
 class Gate(Protocol):
     """A condition. Built from its arguments in config (``soak: {runs: 1}``); raises ``ConfigError`` for wrong ones."""

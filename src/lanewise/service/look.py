@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from lanewise.domain.canonical import short
 from lanewise.domain.environment import Environment
@@ -20,6 +21,7 @@ from lanewise.errors import LaneError, NotFound
 from lanewise.service.candidate import Candidate
 from lanewise.service.command import run_command
 from lanewise.service.context import Context
+from lanewise.service.isolation import recorded
 from lanewise.service.releases import as_released, environment_of, releases
 
 Slices = Mapping[str, Sequence[Slice]]
@@ -110,6 +112,10 @@ class Eyes:
             Retained(f"map {number}", _there(lambda: self.warehouse.map_at(number).number == number)),
             *(Retained(f"{name} of map {number}", present=False) for name in _lost(self.warehouse, number)),
         )
+
+    def isolation(self) -> Mapping[str, Any]:
+        """The newest measurement in the ledger, and what it is to be compared with."""
+        return recorded(self.ctx)
 
     def _has_base_config(self) -> bool:
         """Its document is still in the ledger, and still says what the plan saw."""

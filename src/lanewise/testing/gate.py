@@ -56,6 +56,7 @@ class FakeLook:
     runs_of: Mapping[str, tuple[RunRecord, ...]] = field(default_factory=dict)
     released_of: Mapping[str, datetime] = field(default_factory=dict)
     needed: tuple[Retained, ...] = ()
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -96,6 +97,10 @@ class FakeLook:
     def retained(self) -> Sequence[Retained]:
         """``needed``."""
         return self.needed
+
+    def isolation(self) -> Mapping[str, Any]:
+        """``measured``."""
+        return self.measured
 
 
 def evidence(gate: Gate, look: FakeLook) -> Evidence:
