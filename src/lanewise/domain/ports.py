@@ -227,9 +227,10 @@ class Secrets(Protocol):
 class Login(Protocol):
     """Logs in to what a connection names, and out again; found by connection type. Changes nothing there."""
 
-    def __call__(self, connection: Connection, values: Mapping[str, str]) -> None:
-        """``values`` are the connection's secrets by field. ``LoginRefused`` when the server says no to them;
-        another ``OutsideBroke`` when it can't be asked."""
+    def __call__(self, connection: Connection, values: Mapping[str, str]) -> str | None:
+        """``values`` are the connection's secrets by field; where the server knows several identities, the connection
+        is one role's, with its login as ``user`` and ``password``. What was met there, in a few words, where it can be
+        told. ``LoginRefused`` when the server says no to them; another ``OutsideBroke`` when it can't be asked."""
 
 
 class LedgerOpener(Protocol):

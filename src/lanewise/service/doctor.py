@@ -11,13 +11,17 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from lanewise.domain.environment import Connection, Environment, SecretRef
+from lanewise.domain.environment import Connection, Environment, Role, SecretRef
 from lanewise.domain.ports import Login
-from lanewise.errors import BadReference, LaneError, LoginRefused, NotFound
+from lanewise.errors import BadReference, LaneError, LoginRefused, NotFound, WrongInput
 from lanewise.service.context import Context
 
 FindLogin = Callable[[str], Login | None]
 """The login of a connection type, where there is one."""
+
+
+_SERVING = (Role.RUNNER, Role.PUBLISHER, Role.READER)
+_OPERATORS = f"{Role.ADMIN}_password"
 
 
 class State(StrEnum):
@@ -73,13 +77,36 @@ def examine(ctx: Context, name: str, find_login: FindLogin) -> Diagnosis:
     return Diagnosis(name, tuple(replace(f, said=redact(f.said), hint=redact(f.hint)) for f in findings))
 
 
+@dataclass(frozen=True)
+class _Holder:
+    """Somebody who logs in through a connection: the connection as they have it, and where config keeps each of its
+    secrets (field as they have it -> field in config)."""
+
+    subject: str
+    connection: Connection
+    kept: Mapping[str, str]
+
+
+def _holders(connection: Connection) -> Iterator[_Holder]:
+    """Each role's login that steps log in with, and the one that stands in for roles which have none."""
+    own = [role for role in _SERVING if role in connection.roles]
+    if len(own) < len(_SERVING) and (not own or "user" in connection.fields):
+        other = next(role for role in _SERVING if role not in own)
+        shared = connection.acting_as(other)
+        yield _Holder(connection.name, shared, {field: field for field in shared.secrets})
+    for role in own:
+        acting = connection.acting_as(role)
+        kept = {field: f"{role}_password" if field == "password" else field for field in acting.secrets}
+        yield _Holder(f"{connection.name} ({role})", acting, kept)
+
+
 def _connection(ctx: Context, connection: Connection, login: Login | None) -> Iterator[Finding]:
     current: dict[str, str] = {}
     previous: dict[str, str] = {}
     for field, reference in connection.secrets.items():
         subject = f"{connection.name}.{field}"
         findings, value = _current(ctx, subject, reference)
-        yield from findings
+        yield from (_operators(f) for f in findings) if field == _OPERATORS else findings
         if value is not None:
             current[field] = value
         if reference.previous is not None:
@@ -87,15 +114,24 @@ def _connection(ctx: Context, connection: Connection, login: Login | None) -> It
             yield from findings
             if value is not None:
                 previous[field] = value
-    if current.keys() != connection.secrets.keys():
-        return
-    if login is not None:
-        yield _logged_in(connection, login, current, previous)
-    elif previous:
-        yield Finding(
-            connection.name, State.OK, "both versions resolve; which one logs in can't be tried for this type",
-            f"drop `previous` once a run with the new one has passed (type {connection.type})",
-        )  # fmt: skip
+    for holder in _holders(connection):
+        if not current.keys() >= set(holder.kept.values()):
+            continue  # what is missing was told
+        mine = {field: previous[kept] for field, kept in holder.kept.items() if kept in previous}
+        if login is not None:
+            yield _logged_in(holder, login, {field: current[kept] for field, kept in holder.kept.items()}, mine)
+        elif mine:
+            yield Finding(
+                holder.subject, State.OK, "both versions resolve; which one logs in can't be tried for this type",
+                f"drop `previous` once a run with the new one has passed (type {connection.type})",
+            )  # fmt: skip
+
+
+def _operators(finding: Finding) -> Finding:
+    """The operator's secret need not be at hand where lanes run."""
+    if finding.state is not State.FAILED:
+        return finding
+    return replace(finding, state=State.WARNING, said=f"{finding.said} (`lane provision` alone needs it)")
 
 
 def _current(ctx: Context, subject: str, reference: SecretRef) -> tuple[list[Finding], str | None]:
@@ -135,28 +171,29 @@ def _previous(ctx: Context, subject: str, reference: SecretRef) -> tuple[list[Fi
         return [Finding(f"{subject} (previous)", State.WARNING, error.message, hint, shown)], None
 
 
-def _logged_in(
-    connection: Connection, login: Login, current: Mapping[str, str], previous: Mapping[str, str]
-) -> Finding:
+def _logged_in(holder: _Holder, login: Login, current: Mapping[str, str], previous: Mapping[str, str]) -> Finding:
     """The new values are tried first, and the old ones only when those are refused: servers lock accounts."""
-    name = connection.name
+    name, connection = holder.subject, holder.connection
     try:
         try:
-            login(connection, current)
+            met = login(connection, current)
         except LoginRefused as refusal:
             for field, value in previous.items():
                 if _accepts(login, connection, {**current, field: value}):
                     return Finding(
-                        name, State.WARNING, f"only the previous version of {field} logs in",
+                        name, State.WARNING, f"only the previous version of {holder.kept[field]} logs in",
                         "set the new one on the server; keep `previous` until `lane doctor` calls the new one proven",
                     )  # fmt: skip
             both = "neither the new nor the previous version logs in: " if previous else ""
             return Finding(name, State.FAILED, both + refusal.message, refusal.hint)
+    except WrongInput as error:  # pipeline code may know how to log in all the same
+        return Finding(name, State.WARNING, f"no login is tried: {error.message}", error.hint)
     except LaneError as error:
         return Finding(name, State.FAILED, error.message, error.hint)
+    where = f" {met}" if met else ""
     if previous:
-        return Finding(name, State.OK, "the new version is proven", "`previous` may go")
-    return Finding(name, State.OK, "logs in")
+        return Finding(name, State.OK, f"the new version is proven{':' if met else ''}{where}", "`previous` may go")
+    return Finding(name, State.OK, f"logs in{where}")
 
 
 def _accepts(login: Login, connection: Connection, values: Mapping[str, str]) -> bool:

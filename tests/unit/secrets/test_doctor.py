@@ -269,3 +269,76 @@ def test_inputs_on_a_disk_are_looked_for(tmp_path: Path, kind: str, there: bool)
 
 def test_inputs_without_a_connection_fail(tmp_path: Path):
     assert about(examine(bench(tmp_path, inputs=("raw.x",)), "prod", no_login), "inputs").state is State.FAILED
+
+
+class Cluster:
+    """A server with several logins. Some passwords there are still the old ones."""
+
+    def __init__(self, **passwords: str) -> None:
+        self.passwords = passwords
+        self.tried: list[tuple[str, str]] = []
+
+    def __call__(self, connection: Connection, values: Mapping[str, str]) -> str:
+        user = str(connection.fields["user"])
+        self.tried.append((user, values["password"]))
+        if self.passwords[user] != values["password"]:
+            raise LoginRefused(f"{user} was refused")
+        return f"as {user}"
+
+    def find(self, connection_type: str) -> Cluster | None:
+        return self if connection_type == "postgres" else None
+
+
+ROLES = Connection(
+    "pg", "postgres", {"user": "svc", "runner": "run", "publisher": "pub", "admin": "boss"},
+    {"password": SecretRef("env:SVC"), "runner_password": SecretRef("env:RUN", previous="env:RUN_OLD"),
+     "publisher_password": SecretRef("env:PUB"), "admin_password": SecretRef("env:BOSS")},
+)  # fmt: skip
+
+
+@pytest.fixture
+def roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    for name in ("SVC", "RUN", "RUN_OLD", "PUB"):
+        monkeypatch.setenv(name, name.lower())
+    return Bench(tmp_path, {"pg": ROLES})
+
+
+def test_each_role_is_tried_with_its_own_login_and_the_operator_is_not(roles: Bench):
+    cluster = Cluster(svc="svc", run="run", pub="pub")
+    diagnosis = examine(roles, "prod", cluster.find)
+    assert diagnosis.well
+    assert sorted(cluster.tried) == [("pub", "pub"), ("run", "run"), ("svc", "svc")]
+    assert about(diagnosis, "pg").said == "logs in as svc"  # the reader has no login of its own
+    assert about(diagnosis, "pg (runner)").said == "the new version is proven: as run"
+    assert about(diagnosis, "pg (publisher)").said == "logs in as pub"
+
+
+def test_an_operators_secret_that_is_not_at_hand_is_no_failure(roles: Bench):
+    found = about(examine(roles, "prod", Cluster(svc="svc", run="run", pub="pub").find), "pg.admin_password")
+    assert found.state is State.WARNING
+    assert "lane provision" in found.said
+
+
+def test_roles_are_rotated_one_by_one(roles: Bench):
+    diagnosis = examine(roles, "prod", Cluster(svc="svc", run="run_old", pub="other").find)
+    assert about(diagnosis, "pg (runner)").said == "only the previous version of runner_password logs in"
+    assert about(diagnosis, "pg (publisher)").state is State.FAILED
+    assert about(diagnosis, "pg").state is State.OK
+
+
+def test_a_role_whose_secret_does_not_resolve_keeps_no_other_from_being_tried(
+    roles: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("RUN")
+    cluster = Cluster(svc="svc", run="run", pub="pub")
+    diagnosis = examine(roles, "prod", cluster.find)
+    assert [user for user, _ in cluster.tried] == ["svc", "pub"]
+    assert about(diagnosis, "pg.runner_password").state is State.FAILED
+
+
+def test_a_connection_that_only_pipeline_code_can_use_is_no_failure(tmp_path: Path):
+    from lanewise.adapters.logins.postgres import login
+
+    diagnosis = examine(Bench(tmp_path, {"pg": Connection("pg", "postgres", {"user": "svc"})}), "prod", lambda _: login)
+    assert diagnosis.well
+    assert "names no database" in about(diagnosis, "pg").said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -12,7 +13,8 @@ from psycopg import errors as pg
 
 from lanewise.domain.environment import Connection, Role
 from lanewise.domain.ports import Secrets
-from lanewise.errors import LoginRefused, Refused, SecretUnavailable, WarehouseUnavailable, WrongInput
+from lanewise.domain.rotation import with_rotation
+from lanewise.errors import LoginRefused, Refused, WarehouseUnavailable, WrongInput
 
 PLAIN = {"host": "host", "port": "port", "database": "dbname", "user": "user", "sslmode": "sslmode",
          "sslrootcert": "sslrootcert", "connect_timeout": "connect_timeout"}  # fmt: skip
@@ -35,35 +37,36 @@ class Server:
         A rotated password is resolved once more, and its previous version tried, when the login fails. Raises
         ``LoginRefused``, and ``WarehouseUnavailable`` for what is away, full or read-only.
         """
-        with told(self.connection):
-            connection = self._login(role, autocommit=autocommit)
+        connection = self._login(role, autocommit=autocommit)
         with told(self.connection), connection:
             yield connection
 
     def parameters(self, role: Role) -> dict[str, Any]:
         """What the driver is handed, short of the password."""
-        fields = self.connection.acting_as(role).fields
-        known = {PLAIN[name]: value for name, value in fields.items() if name in PLAIN}
-        if not known.get("dbname"):
-            raise WrongInput(f"the connection {self.connection.name} names no database", hint="set `database`")
-        return {"connect_timeout": 10, "application_name": f"lanewise {role}", **known}
+        return parameters(self.connection, role)
 
     def _login(self, role: Role, *, autocommit: bool) -> psycopg.Connection[Any]:
         reference = self.connection.acting_as(role).secrets.get("password")
-        parameters = self.parameters(role)
-        if reference is None:
-            return psycopg.connect(**parameters, autocommit=autocommit)
-        try:
-            return psycopg.connect(**parameters, password=self.secrets.resolve(reference), autocommit=autocommit)
-        except psycopg.OperationalError as error:
-            if not refused_login(error):
-                raise
-            previous = bool(reference.previous)
-            try:
-                password = self.secrets.resolve(reference, previous=previous)
-            except SecretUnavailable:
-                raise error from None
-            return psycopg.connect(**parameters, password=password, autocommit=autocommit)
+        attempt = partial(log_in, self.connection, role, autocommit=autocommit)
+        return attempt(None) if reference is None else with_rotation(self.secrets, reference, attempt)
+
+
+def parameters(connection: Connection, role: Role) -> dict[str, Any]:
+    """What the driver is handed to log in as that role, short of the password."""
+    fields = connection.acting_as(role).fields
+    known = {PLAIN[name]: value for name, value in fields.items() if name in PLAIN}
+    if not known.get("dbname"):
+        raise WrongInput(f"the connection {connection.name} names no database", hint="set `database`")
+    return {"connect_timeout": 10, "application_name": f"lanewise {role}", **known}
+
+
+def log_in(
+    connection: Connection, role: Role, password: str | None, *, autocommit: bool = False
+) -> psycopg.Connection[Any]:
+    """Log in with this very password, for the caller to close. Raises as ``Server.session`` does."""
+    given: dict[str, Any] = {} if password is None else {"password": password}
+    with told(connection):
+        return psycopg.connect(**parameters(connection, role), **given, autocommit=autocommit)
 
 
 def refused_login(error: psycopg.OperationalError) -> bool:
