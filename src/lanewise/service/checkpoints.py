@@ -88,6 +88,14 @@ class CheckpointFolder:
             raise LedgerTampered(f"{file} is not an Ed25519 key", hint=_RESTORE)
         return key
 
+    def keys(self) -> frozenset[str]:
+        """The ids of the keys that have signed here: our own, and those beside the checkpoints."""
+        with _disk(self.path):
+            ours = self._private()
+            return frozenset(
+                [file.stem for file in self.path.glob("*.pub")] + ([key_id(ours.public_key())] if ours else [])
+            )
+
     def _private(self) -> Ed25519PrivateKey | None:
         if not self._key_path.exists():
             return None

@@ -36,9 +36,7 @@ def make(schema: str = SCHEMA, *, found: str | None = None) -> tuple[str, ...]:
     from lanewise.adapters.ledgers.migrations.upgrade import rendered  # noqa: PLC0415 - a second
 
     # `create schema if not exists` asks for the right to make one even where it is there
-    needed = (
-        "do $lanewise$ begin if to_regnamespace({name}) is null then create schema {schema}; end if; end $lanewise$"
-    )
+    needed = "do $do$ begin if to_regnamespace({name}) is null then create schema {schema}; end if; end $do$"
     first = [] if found else [_text(needed, schema)]
     # `from current` in the triggers' functions takes this path
     return (*first, _text("set local search_path = {schema}, pg_temp", schema), *rendered("postgresql", found))
