@@ -108,8 +108,10 @@ def _start(document: dict[str, Any]) -> Engine | PostgresEngine:
     """170 ms for DuckDB: code that only reads settings or partitions does not pay for it, nor for an engine that is
     not its warehouse's."""
     if document["engine"].get("type") == "postgres":
-        from lanewise.runtime.postgres_engine import PostgresEngine  # noqa: PLC0415 - see above
-
+        try:
+            from lanewise.runtime.postgres_engine import PostgresEngine  # noqa: PLC0415 - see above
+        except ImportError as error:
+            raise WrongInput("a run on PostgreSQL needs psycopg", hint="pip install 'lanewise[postgres]'") from error
         return PostgresEngine(document)
     from lanewise.runtime.engine import Engine  # noqa: PLC0415 - see above
 

@@ -52,9 +52,10 @@ class Inputs:
         with self.server.session(Role.RUNNER) as connection:
             connection.execute(_STEADY)
             found = {name: self._find(connection, name) for name in names}
-            released = self._released(found)
+            released = self._released({name: at for name, (kind, *at) in found.items() if kind == "v"})
             return tuple(
-                released.get(name) or InputPin(name, self._content(connection, name, *found[name])) for name in names
+                released.get(name) or InputPin(name, self._content(connection, name, *found[name][1:]))
+                for name in names
             )
 
     def check(self, pins: Sequence[InputPin]) -> None:
@@ -104,16 +105,17 @@ class Inputs:
         home = self.layout.home
         return Sources(self.source, home.parent, self.layout.cache, home / "tmp")
 
-    def _find(self, connection: psycopg.Connection[Any], name: str) -> tuple[str, str]:
+    def _find(self, connection: psycopg.Connection[Any], name: str) -> tuple[str, str, str]:
+        """The relation's kind, schema and name."""
         schema, relation = _split(name)
         row = connection.execute(
-            "select 1 from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+            "select relkind::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
             " where nspname = %s and relname = %s and relkind = any(%s)",
             [schema, relation, list(_READABLE)],
         ).fetchone()
         if row is None:
             raise NotFound("input", name, known=self._known(connection))
-        return schema, relation
+        return str(row[0]), schema, relation
 
     def _known(self, connection: psycopg.Connection[Any]) -> list[str]:
         rows = connection.execute(
@@ -138,14 +140,16 @@ class Inputs:
         columns = [[c.name, c.type] for c in columns_of(connection, schema, relation)]
         return digest([name, columns, list(row or ())])
 
-    def _released(self, relations: Mapping[str, tuple[str, str]]) -> Mapping[str, InputPin]:
-        """The pins of those that are published from this environment's store; the others are left out."""
+    def _released(self, views: Mapping[str, Sequence[str]]) -> Mapping[str, InputPin]:
+        """The pins of those views that are published from this environment's store; the others are left out."""
+        if not views:
+            return {}
         with self.server.session() as connection:
             if not _store_is_readable(connection, self.place):
                 return {}
             connection.execute(_STEADY)
             return {
-                name: pin for name, (schema, relation) in relations.items()
+                name: pin for name, (schema, relation) in views.items()
                 if (pin := self._released_pin(connection, name, schema, relation))
             }  # fmt: skip
 

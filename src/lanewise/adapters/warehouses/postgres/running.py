@@ -24,7 +24,7 @@ from lanewise.adapters.warehouses.postgres.reading import count_partitions, read
 from lanewise.adapters.warehouses.postgres.server import Server
 from lanewise.adapters.warehouses.postgres.staging import Stager, newest_offset
 from lanewise.adapters.warehouses.postgres.store import ensure
-from lanewise.adapters.warehouses.postgres.types import check_storable
+from lanewise.adapters.warehouses.postgres.types import check_known, check_storable
 from lanewise.domain.environment import Connection, Role
 from lanewise.domain.project import Table
 from lanewise.domain.publication import InputPin, Slice, TableMap
@@ -52,6 +52,8 @@ class Running:
             check_storable(table.name, table.columns)
         with self.server.session() as connection:
             ensure(connection, self.place)
+            for table in tables:
+                check_known(connection, table.name, table.columns)
             own = self._own(connection, request, tables, live)
         with self.server.session(Role.RUNNER) as connection:
             left = rooms.of_run(connection, self.place, request.id)  # the same run's, when a crash made it start again

@@ -33,3 +33,16 @@ def check_storable(table: str, columns: Sequence[Column]) -> None:
         if len(column.name.encode()) > 63 or "\0" in column.name or not column.name:
             raise WrongInput(f"{table}: {column.name!r} can't name a column in PostgreSQL",
                              hint="a name has at most 63 bytes there")  # fmt: skip
+
+
+def check_known(connection: psycopg.Connection[Any], table: str, columns: Sequence[Column]) -> None:
+    """``WrongInput`` when this server has not got the type of a column: an extension that is not installed, say."""
+    stored = {c.name: postgres_type(c.type) for c in columns}
+    rows = connection.execute(
+        "select t from unnest(%s::text[]) t where to_regtype(t) is null", [sorted(set(stored.values()))]
+    ).fetchall()
+    unknown = {row[0] for row in rows}
+    for column in columns:
+        if stored[column.name] in unknown:
+            raise WrongInput(f"{table}.{column.name}: this server has no type {column.type}",
+                             hint="install the extension that brings it, or declare another type")  # fmt: skip
