@@ -76,7 +76,7 @@ def test_nothing_that_every_server_gives_everybody_counts_as_drift_at_first(serv
 PLANTS = {
     "a grant to a stranger": ("grant select on {store}.v1 to {stranger}", "{stranger} had SELECT on {store}.v1"),
     "a grant to everybody": ("grant update on {public}.orders to public", "everybody had UPDATE on {public}.orders"),
-    "a grant of one column": ("grant update (id) on {public}.orders to {reader}", "{reader} had UPDATE on {public}.ord"),
+    "a grant of one column": ("grant update (id) on {public}.orders to {reader}", "{reader} had UPDATE on {public}."),
     "the runner on the store": ("grant insert on {store}.pointers to {runner}", "{runner} had INSERT on {store}.point"),
     "a schema for everybody": ("grant usage on schema {store} to public", "everybody had USAGE on {store}"),
     "a public schema to create in": ("grant create on schema {public} to public", "everybody had CREATE on {public}"),
@@ -88,7 +88,7 @@ PLANTS = {
     "the runner makes schemas": ("grant create on database {db} to {runner}", "{runner} had CREATE on {db}"),
     "an input to write": ("grant insert on raw.orders to {runner}", "{runner} had INSERT on raw.orders"),
     "an input that is not declared": ("grant select on raw.secrets to {runner}", "{runner} had SELECT on raw.secrets"),
-    "a column that is not declared": ("grant select (id) on raw.secrets to {publisher}", "{publisher} had SELECT on ra"),
+    "a column that is not declared": ("grant select (id) on raw.secrets to {publisher}", "{publisher} had SELECT on"),
     "future things of the publisher": (
         "alter default privileges for role {publisher} in schema {store} grant select on tables to {stranger}",
         "{stranger} had SELECT on {publisher}'s future tables in {store}",
@@ -108,27 +108,27 @@ PLANTS = {
     "a stranger who may act as us": ("grant {publisher} to {stranger}", "{stranger} of stage could act as {publisher}"),
     "the runner may act as the publisher": ("grant {publisher} to {runner}", "{runner} could act as {publisher}"),
     "a group": ("grant pg_read_all_data to {runner}", "{runner} could act as pg_read_all_data"),
-    "a role that makes databases": ("alter role {runner} createdb inherit", "{runner} could do more than it is granted"),
+    "a role that makes databases": ("alter role {runner} createdb inherit", "{runner} could do more"),
     "a role above row security": ("alter role {reader} bypassrls", "{reader} could do more than it is granted"),
-    "a view of somebody else's": ("alter view {public}.orders owner to {stranger}", "{stranger} owned it, and could cha"),
-    "a map of somebody else's": ("alter table {store}.maps owner to {stranger}", "{stranger} owned it, and could cha"),
-    "a store of somebody else's": ("alter schema {store} owner to {stranger}", "{stranger} owned it, and could do any"),
+    "a view of somebody else's": ("alter view {public}.orders owner to {stranger}", "{stranger} owned it, and could"),
+    "a map of somebody else's": ("alter table {store}.maps owner to {stranger}", "{stranger} owned it, and could"),
+    "a store of somebody else's": ("alter schema {store} owner to {stranger}", "{stranger} owned it, and could"),
     "a function with our rights": (
-        "create function {public}.f(a int, b text) returns int language sql security definer as 'select 1';"
-        "alter function {public}.f owner to {publisher}; grant execute on function {public}.f to public",
+        ("create function {public}.f(a int, b text) returns int language sql security definer as 'select 1';"
+        "alter function {public}.f owner to {publisher}; grant execute on function {public}.f to public"),
         "everybody had EXECUTE on {public}.f",
     ),
     "a routine in the store": (
         "create procedure {store}.p() language sql as 'select 1'", "everybody had EXECUTE on {store}.p"
     ),
     "a right to pass on": (
-        "grant select on {public}.orders to {reader} with grant option; set role {reader}; "
-        "grant select on {public}.orders to {stranger}; reset role",
+        ("grant select on {public}.orders to {reader} with grant option; set role {reader}; "
+        "grant select on {public}.orders to {stranger}; reset role"),
         "{reader} could pass SELECT on {public}.orders on to others",
     ),
     "a grant of a grant": (
-        "grant update on {store}.maps to {stranger} with grant option; grant usage on schema {store} to {stranger};"
-        "set role {stranger}; grant update on {store}.maps to {reader}; reset role",
+        ("grant update on {store}.maps to {stranger} with grant option; grant usage on schema {store} to {stranger};"
+        "set role {stranger}; grant update on {store}.maps to {reader}; reset role"),
         "{stranger} had UPDATE on {store}.maps",
     ),
 }  # fmt: skip

@@ -27,6 +27,10 @@ def queue_policies(lane: Environment, others: Sequence[Environment]) -> tuple[Po
     return tuple(files)
 
 
+def _file(connection: Connection) -> str:
+    return "queues/" + re.sub(r"[^\w.-]", "_", connection.name)
+
+
 def _account(lane: Environment, connection: Connection) -> str:
     """Who uses it: the run's login there, else the environment's service account."""
     return str(connection.acting_as(Role.RUNNER).fields.get("user") or lane.settings.get("service_account") or "")
@@ -47,7 +51,7 @@ def _sqs(connection: Connection, queue: str, account: str, denied: Sequence[str]
         statements.append({"Sid": "OtherLanesDoNot", "Effect": "Deny", "Principal": {"AWS": list(denied)},
                            "Action": ["sqs:*"], "Resource": [arn]})  # fmt: skip
     text = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2) + "\n"
-    return PolicyFile(f"queues/{connection.name}.json", text, f"set it as the attribute Policy of the queue {queue}")
+    return PolicyFile(f"{_file(connection)}.json", text, f"set it as the attribute Policy of the queue {queue}")
 
 
 def _rabbitmq(connection: Connection, queue: str, account: str) -> PolicyFile:
@@ -65,7 +69,7 @@ def _rabbitmq(connection: Connection, queue: str, account: str) -> PolicyFile:
         f"^({re.escape(queue)}|amq\\.default)$",
         exact,
     ]
-    return PolicyFile(f"queues/{connection.name}.sh", shlex.join(words) + "\n", "run it on the broker")
+    return PolicyFile(f"{_file(connection)}.sh", shlex.join(words) + "\n", "run it on the broker")
 
 
 def _kafka(connection: Connection, queue: str, account: str) -> PolicyFile:
@@ -74,4 +78,4 @@ def _kafka(connection: Connection, queue: str, account: str) -> PolicyFile:
              "--allow-principal", f"User:{account}", "--resource-pattern-type", "literal"]  # fmt: skip
     topic = [*start, "--topic", queue, "--operation", "Read", "--operation", "Write", "--operation", "Describe"]
     lines = [shlex.join(topic), shlex.join([*start, "--group", group, "--operation", "Read"])]
-    return PolicyFile(f"queues/{connection.name}.sh", "\n".join(lines) + "\n", "run it with an admin client's config")
+    return PolicyFile(f"{_file(connection)}.sh", "\n".join(lines) + "\n", "run it with an admin client's config")

@@ -68,7 +68,7 @@ def declared_inputs(lane: Environment, inputs: Iterable[str]) -> tuple[tuple[str
 
 
 def _relation(name: str, source: Connection) -> tuple[str, str]:
-    schema, dot, relation = name.rpartition(".")
+    schema, dot, relation = name.partition(".")
     return (schema, relation) if dot else (str(source.fields.get("schema") or "public"), name)
 
 
@@ -85,12 +85,10 @@ def _grants(lane: Environment, inputs: Iterable[tuple[str, str]]) -> Iterator[Gr
         if login := _login(target, role):
             yield Grant(_database(target), login, "TEMPORARY", "tables of a session's own")
     yield from _on_schemas(place, runner, publisher, [reader, *_names(target, "readers")])
-    for schema, relation in inputs:
-        for login, why in ((runner, "the runner reads"), (publisher, "the publisher pins")):
-            if login:
-                said = f"{why} the declared input {schema}.{relation}"
-                yield Grant(Thing(Sort.SCHEMA, (schema,)), login, "USAGE", said)
-                yield Grant(Thing(Sort.RELATION, (schema, relation)), login, "SELECT", said)
+    for schema, relation in inputs if runner else ():
+        said = f"the runner reads the declared input {schema}.{relation}"
+        yield Grant(Thing(Sort.SCHEMA, (schema,)), runner, "USAGE", said)
+        yield Grant(Thing(Sort.RELATION, (schema, relation)), runner, "SELECT", said)
 
 
 def _on_schemas(place: Place, runner: str, publisher: str, readers: Iterable[str]) -> Iterator[Grant]:
