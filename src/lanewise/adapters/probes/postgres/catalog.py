@@ -91,18 +91,22 @@ def scope_of(
 _SYSTEM = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
 _TABLE_RIGHTS = "array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']"
 
+_ME = "with me as materialized (select oid from pg_roles where pg_has_role(%(who)s::name, oid, 'member'))"
+"""Whom the identity can be, itself included: what it does not inherit, SET ROLE gives it."""
+
 RELATIONS = f"""
-select n.nspname as schema, c.relname as name, c.relkind::text as kind, c.oid::bigint as oid,
+{_ME} select n.nspname as schema, c.relname as name, c.relkind::text as kind, c.oid::bigint as oid,
     n.nspname || '.' || c.relname = any(%(inputs)s::text[]) as input,
     (select a.attname from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
         order by c.relkind <> 'S' and has_column_privilege(%(who)s::name, c.oid, a.attnum, 'update') desc, a.attnum
         limit 1) as col,
     case when c.relkind = 'S'
         then array(select r from unnest(array['select', 'update', 'usage']) r
-            where has_sequence_privilege(%(who)s::name, c.oid, r))
-        else array(select r from unnest({_TABLE_RIGHTS}) r where has_table_privilege(%(who)s::name, c.oid, r)
-            or r in ('select', 'insert', 'update', 'references') and has_any_column_privilege(%(who)s::name, c.oid, r))
-    end || array(select 'ownership' where pg_has_role(%(who)s::name, c.relowner, 'usage')) as held
+            where exists (select from me where has_sequence_privilege(me.oid, c.oid, r)))
+        else array(select r from unnest({_TABLE_RIGHTS}) r where exists (
+            select from me where has_table_privilege(me.oid, c.oid, r)
+            or r in ('select', 'insert', 'update', 'references') and has_any_column_privilege(me.oid, c.oid, r)))
+    end || array(select 'ownership' where exists (select from me where me.oid = c.relowner)) as held
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and {_SYSTEM} and (
     %(every)s or n.nspname || '.' || c.relname = any(%(inputs)s::text[])
@@ -113,8 +117,9 @@ order by 1, 2
 """  # noqa: S608 - made of the constants above
 
 SCHEMAS = f"""
-select n.nspname as schema, n.oid::bigint as oid, array(
-    select r from unnest(array['usage', 'create']) r where has_schema_privilege(%(who)s::name, n.oid, r)) as held
+{_ME} select n.nspname as schema, n.oid::bigint as oid, array(
+    select r from unnest(array['usage', 'create']) r
+    where exists (select from me where has_schema_privilege(me.oid, n.oid, r))) as held
 from pg_namespace n
 where {_SYSTEM} and n.nspname <> %(mixed)s
     and (%(every)s or n.nspname = any(%(schemas)s::text[]) or pg_get_userbyid(n.nspowner) = any(%(roles)s::text[]))
@@ -122,10 +127,10 @@ order by 1
 """  # noqa: S608 - as above
 
 FUNCTIONS = f"""
-select n.nspname as schema, p.oid::bigint as oid, p.oid::regprocedure::text as name,
+{_ME} select n.nspname as schema, p.oid::bigint as oid, p.oid::regprocedure::text as name,
     pg_get_userbyid(p.proowner)::text as owner,
-    has_schema_privilege(%(who)s::name, n.oid, 'usage')
-        and has_function_privilege(%(who)s::name, p.oid, 'execute') as may
+    exists (select from me where has_schema_privilege(me.oid, n.oid, 'usage'))
+        and exists (select from me where has_function_privilege(me.oid, p.oid, 'execute')) as may
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where p.prosecdef and {_SYSTEM}
     and (%(every)s or n.nspname = any(%(schemas)s::text[]) and n.nspname <> %(mixed)s
@@ -133,10 +138,11 @@ where p.prosecdef and {_SYSTEM}
 order by 3
 """  # noqa: S608 - as above
 
-SERVERS = """
-select s.srvname as name, has_server_privilege(%(who)s::name, s.oid, 'usage') as may from pg_foreign_server s
+SERVERS = f"""
+{_ME} select s.srvname as name, exists (select from me where has_server_privilege(me.oid, s.oid, 'usage')) as may
+from pg_foreign_server s
 where %(every)s or pg_get_userbyid(s.srvowner) = any(%(roles)s::text[]) order by 1
-"""
+"""  # noqa: S608 - as above
 
 OWNERS = f"""
 select distinct pg_get_userbyid(o)::text as role from (
@@ -158,7 +164,7 @@ _ACLS = {
 _BY_WAY_OF = """
 select distinct coalesce(r.rolname, 'PUBLIC')::text as role
 from ({acls}) found (acl), aclexplode(found.acl) g left join pg_roles r on r.oid = g.grantee
-where g.grantee = 0 or pg_has_role(%(who)s::name, g.grantee, 'usage') order by 1
+where g.grantee = 0 or pg_has_role(%(who)s::name, g.grantee, 'member') order by 1
 """
 
 

@@ -19,7 +19,8 @@ from lanewise.domain.ports import Secrets
 _ASK = """
 select u.rolname::text as who, array(
     select r from unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) r
-    where has_table_privilege(u.oid, c.oid, r)) as may
+    where exists (select from pg_roles me where pg_has_role(u.oid, me.oid, 'member')
+        and has_table_privilege(me.oid, c.oid, r))) as may
 from pg_roles u, pg_class c join pg_namespace n on n.oid = c.relnamespace
 where u.rolname = any(%(users)s::text[]) and n.nspname = %(schema)s and c.relname = %(name)s
 """
