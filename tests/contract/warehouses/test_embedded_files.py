@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -182,6 +183,19 @@ def test_a_broken_off_block_leaves_nothing_to_stage(harness):
         warehouse.stage(wanted, [ORDERS])
 
 
+def test_a_csv_file_loses_no_digit_of_what_is_declared(harness):
+    table = replace(ORDERS, kind=TableKind.FULL, partition=None, key=(),
+                    columns=(Column("code", "VARCHAR"), Column("amount", "DECIMAL(38,9)")))  # fmt: skip
+    wanted = request([table], ["all"])
+    space = harness.open().open_run(wanted, [table], ())
+    file = Path(space.engine["outputs"]["orders"]["file"]).with_suffix(".csv")
+    file.write_text("CODE,amount\n007,12345678901234567890.123456789\n")
+    slices = harness.open().stage(wanted, [table])["orders"]
+    with duckdb.connect() as connection:
+        query = f"from read_parquet('{harness.open().layout.root / slices[0].location}')"
+        assert connection.execute(query).fetchall() == [("007", Decimal("12345678901234567890.123456789"))]
+
+
 def test_outputs_may_be_csv_or_a_folder_of_parquet_files(harness):
     warehouse, wanted = harness.open(), request([ORDERS, TOTALS], [D1])
     space = warehouse.open_run(wanted, [ORDERS, TOTALS], ())
@@ -309,6 +323,7 @@ REFUSED = """
 import os, resource, signal, sys
 from pathlib import Path
 from dataclasses import replace
+from decimal import Decimal
 sys.path.insert(0, {root!r})
 from tests.contract.warehouses.embedded_harness import EmbeddedHarness
 from lanewise.adapters.warehouses.embedded import building

@@ -153,8 +153,10 @@ def test_parameters_are_the_drivers_and_a_percent_sign_stands_for_itself_without
 def test_rows_come_as_arrow_with_their_types_even_when_there_are_none(bench15: Bench) -> None:
     wanted = request([ORDERS], [D1])
     space = bench15.open(wanted, ORDERS)
-    items = ("1::smallint a, 2.50::numeric(9,2) b, date '2024-01-02' c, timestamptz '2024-01-01 00:00+01' d, "
-             "'x' e, true f, null::float8 g, '{\"k\": 1}'::jsonb h, array[1,2] i, 3::numeric j, interval '1 day' k")  # fmt: skip
+    items = (
+        "1::smallint a, 2.50::numeric(9,2) b, date '2024-01-02' c, timestamptz '2024-01-01 00:00+01' d, "
+        "'x' e, true f, null::float8 g, '{\"k\": 1}'::jsonb h, array[1,2] i, 3::numeric j, interval '1 day' k"
+    )
     with run_of(wanted, space, ORDERS) as run:
         full = run.sql(f"select {items}").arrow()
         empty = run.sql(f"select {items} where false").arrow()

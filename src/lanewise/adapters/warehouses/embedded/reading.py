@@ -86,7 +86,8 @@ def read(connection: duckdb.DuckDBPyConnection, output: Output, table: Table, li
         items = [sql.call("count", sql.identifier(c.name)) for c in doubtful]
         return connection.execute(sql.select(items, output.source)).fetchone() or ()
 
-    return Reading(table, output.source, settled(table, written, live, filled))
+    columns = settled(table, written, live, filled)
+    return Reading(table, output.read_as(written, columns) if table.columns else output.source, columns)
 
 
 def count_partitions(connection: duckdb.DuckDBPyConnection, reading: Reading) -> Mapping[str | None, int]:

@@ -15,11 +15,15 @@ from typing import Any
 
 from lanewise.adapters.warehouses.embedded.failures import disk_errors
 from lanewise.adapters.warehouses.embedded.layout import Layout, encoded, write_durably
-from lanewise.domain.project import Table
+from lanewise.domain.project import Column, Table
 from lanewise.domain.publication import InputPin
 from lanewise.domain.run import RunRequest, Space
 from lanewise.errors import RunFailed
 from lanewise.publication import sql
+from lanewise.publication.types import plain_type
+
+_GUESSED_WELL = {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT",
+                 "DOUBLE", "DATE", "TIME", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,17 @@ class Output:
 
     table: str
     source: str
+    text: Path | None = None  # the CSV file that it is
+
+    def read_as(self, written: Sequence[Column], stored: Sequence[Column]) -> str:
+        """The same, with the columns of a CSV file that are stored as text, or in digits that a guess at their type
+        would lose (``007``, a long decimal number), read as text. ``written`` is what the guess said."""
+        exact = {c.name.lower() for c in stored if plain_type(c.type) not in _GUESSED_WELL}
+        names = [c.name for c in written if c.name.lower() in exact]
+        if self.text is None or not names:
+            return self.source
+        types = "{" + ", ".join(sql.literal(name) + ": 'VARCHAR'" for name in names) + "}"
+        return _csv(self.text, "types = " + types)
 
 
 def open_room(
@@ -70,8 +85,8 @@ def outputs(layout: Layout, run: str, tables: Sequence[Table]) -> tuple[Output, 
     room = layout.run(run)
     if any((room / "blocks").glob("*.open")):
         raise RunFailed(f"the run {run} was broken off: what it left is not whole", hint="see its log, run it again")
-    found = ((table.name, _source(room / "outputs", table.name)) for table in tables)
-    return tuple(Output(name, source) for name, source in found if source)
+    found = (_output(room / "outputs", table.name) for table in tables)
+    return tuple(output for output in found if output is not None)
 
 
 def discard(layout: Layout, run: str) -> None:
@@ -80,17 +95,20 @@ def discard(layout: Layout, run: str) -> None:
         shutil.rmtree(layout.run(run), ignore_errors=not layout.run(run).exists())
 
 
-def _source(folder: Path, table: str) -> str:
+def _output(folder: Path, table: str) -> Output | None:
     single = folder / f"{encoded(table)}.parquet"
     if single.is_file():
-        return sql.call("read_parquet", _list([single]), "hive_partitioning = false")
+        return Output(table, sql.call("read_parquet", _list([single]), "hive_partitioning = false"))
     several = sorted((folder / encoded(table)).glob("*.parquet"))
     if several:
-        return sql.call("read_parquet", _list(several), "hive_partitioning = false", "union_by_name = true")
+        options = ("hive_partitioning = false", "union_by_name = true")
+        return Output(table, sql.call("read_parquet", _list(several), *options))
     text = folder / f"{encoded(table)}.csv"
-    if text.is_file():
-        return sql.call("read_csv", _list([text]), "hive_partitioning = false", "header = true")
-    return ""
+    return Output(table, _csv(text), text) if text.is_file() else None
+
+
+def _csv(file: Path, *options: str) -> str:
+    return sql.call("read_csv", _list([file]), "hive_partitioning = false", "header = true", *options)
 
 
 def _list(files: Sequence[Path]) -> str:

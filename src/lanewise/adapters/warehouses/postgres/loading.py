@@ -1,8 +1,8 @@
 """Files into tables of a run's room, by ADBC: what a command left that knows nothing of Lanewise, and file inputs.
 
 DuckDB reads the files as the embedded warehouse would, with its refusals and words, and hands Arrow batches to the
-driver, which writes them with COPY. Types that the two spell differently on the wire (UUID, JSON, lists) travel as
-text, and are cast when the rows are staged.
+driver, which writes them with COPY. Types that the two spell differently on the wire (UUID, JSON) travel as text and
+are cast at the end.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Loader:
                 relation = self.place.output(run, output.table)
                 comment = note(self.place, run, output.table, file=stamp)
                 with self._engine() as engine:
-                    self._fill(engine, relation, output.source, tables[output.table], comment)
+                    self._fill(engine, relation, output, tables[output.table], comment)
 
     def load_input(self, run: str, name: str, found: Mapping[str, Any]) -> str:
         """Load a file input, as ``Sources.engine_input`` tells of it, for one run; the relation's name."""
@@ -77,17 +77,19 @@ class Loader:
                 source = text.call(_READERS[found["format"]], paths)
             else:
                 source = ".".join(["source", *(text.identifier(part) for part in found["relation"].split("."))])
-            self._fill(engine, relation, source, Table(name), comment)
+            self._fill(engine, relation, Output(name, source), Table(name), comment)
         return relation
 
-    def _fill(self, engine: duckdb.DuckDBPyConnection, relation: str, source: str, table: Table, comment: str) -> None:
+    def _fill(
+        self, engine: duckdb.DuckDBPyConnection, relation: str, output: Output, table: Table, comment: str
+    ) -> None:
         import duckdb  # noqa: PLC0415 - 170 ms, only for runs that leave or read files; here and below
         import pyarrow as pa  # noqa: PLC0415 - as above
         from adbc_driver_postgresql import dbapi  # noqa: PLC0415 - as above
 
         from lanewise.adapters.warehouses.embedded.reading import Reading, misfit  # noqa: PLC0415 - as above
 
-        columns = _columns(engine, source, table)
+        columns, source = _columns(engine, output, table)
         wire = Reading(table, source, tuple(Column(c.name, _wire(c.type)) for c in columns))
         items = [text.aliased(text.cast(text.identifier(c.name), c.type), c.name) for c in wire.columns]
         with self._connection() as connection, connection.cursor() as cursor:
@@ -142,14 +144,15 @@ class Loader:
         return [[file, stat.st_size, stat.st_mtime_ns] for file, stat in found]
 
 
-def _columns(engine: duckdb.DuckDBPyConnection, source: str, table: Table) -> tuple[Column, ...]:
-    """The columns of a file in the types that they are to have: declared, else as they are found."""
+def _columns(engine: duckdb.DuckDBPyConnection, output: Output, table: Table) -> tuple[tuple[Column, ...], str]:
+    """The columns of a file in the types that they are to have, declared or else as they are found, and how it is
+    read for that."""
     import duckdb  # noqa: PLC0415 - see ``Loader._fill``
 
     from lanewise.adapters.warehouses.embedded.engine import first_line  # noqa: PLC0415 - as above
 
     try:
-        rows = engine.execute("DESCRIBE " + text.select(["*"], source)).fetchall()
+        rows = engine.execute("DESCRIBE " + text.select(["*"], output.source)).fetchall()
     except duckdb.Error as error:
         raise RunFailed(f"what the run left for {table.name} can't be read: {first_line(error)}") from error
     written = tuple(Column(str(row[0]), str(row[1])) for row in rows)
@@ -158,11 +161,13 @@ def _columns(engine: duckdb.DuckDBPyConnection, source: str, table: Table) -> tu
         check_storable(table.name, columns)
     except WrongInput as error:
         raise RunFailed(error.message, hint=error.hint) from error
-    return columns
+    return columns, output.read_as(written, columns) if table.columns else output.source
 
 
 def _wire(type_: str) -> str:
-    """The type that a column travels in: its own, a wider one, or text."""
+    """The type that a column travels in: its own, a wider one, or text; of a list, its elements."""
+    if type_.endswith("]"):
+        return _wire(type_.rpartition("[")[0]) + "[]"
     plain = plain_type(type_)
     digits = _DECIMAL.fullmatch(plain)
     if plain in _AS_IT_IS or (digits and int(digits[1]) <= _MOST_DIGITS):
