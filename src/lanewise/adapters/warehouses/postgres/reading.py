@@ -14,6 +14,7 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from lanewise.adapters.warehouses.demands import column_named, cut_of, demand_filled, settled
+from lanewise.adapters.warehouses.postgres.harmless import demand_harmless
 from lanewise.adapters.warehouses.postgres.locations import by_relation, number_of
 from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.adapters.warehouses.postgres.server import first_line
@@ -78,6 +79,7 @@ def read(
     connection: psycopg.Connection[Any], schema: str, relation: str, table: Table, live: TableMap | None
 ) -> Reading:
     """Look at an output's columns and settle the stored ones. ``RunFailed`` when they break the contract."""
+    demand_harmless(connection, schema, relation, table.name)
     written, source = columns_of(connection, schema, relation), sql.Identifier(schema, relation)
 
     def filled(doubtful: Sequence[Column]) -> Sequence[int]:
