@@ -23,7 +23,8 @@ begin
   for one in select key, value from jsonb_each_text(changes) loop
     begin
       execute one.value;
-    exception when lock_not_available or deadlock_detected then
+    exception when lock_not_available or deadlock_detected or foreign_key_violation
+      or dependent_objects_still_exist then
       busy := busy || one.key;
     end;
     commit;
@@ -33,8 +34,8 @@ end"""
 
 
 def carry_out(connection: psycopg.Connection[Any], changes: Mapping[str, str]) -> list[str]:
-    """Carry out each change (view -> statements) in a transaction of its own, in one round trip; the views that were
-    busy and are as they were. The session must be in autocommit."""
+    """Carry out each change (view -> statements) in a transaction of its own, in one round trip; those that were
+    in use (held, or needed by something else) and are as they were. The session must be in autocommit."""
     if not changes:
         return []
     prepare_session(connection)

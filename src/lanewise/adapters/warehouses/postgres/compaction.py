@@ -34,7 +34,8 @@ whole as (
         and min(version) = max(version) and min(slices) = max(slices))
 select w.name, w.version, w.slices[cardinality(w.slices)] from whole w
 join {s}.views v on v.pipeline = %s and v.name = w.name and v.upto is null
-where not exists (select from {s}.slices o where o.version = w.version and o.row_count > 0
+where (select number from live) > 0 and not exists (
+    select from {s}.slices o where o.version = w.version and o.row_count > 0
     and o.id <= w.slices[cardinality(w.slices)] and o.id <> all (w.slices))
 order by w.name"""
 
@@ -50,14 +51,16 @@ class Compaction:
         """See the port."""
         with self.server.session(autocommit=True) as connection, alone(connection, self.place, 0) as got:
             try:
-                if not got or not self._served(connection) or not all_ended(connection, _PAUSE):
+                before = self._served(connection) if got else {}
+                if not before or not all_ended(connection, _PAUSE):
                     return ()
-                return self._make_plain(connection)
+                return self._make_plain(connection, before)
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
                 return ()
 
-    def _make_plain(self, connection: psycopg.Connection[Any]) -> tuple[str, ...]:
-        served = self._served(connection)  # anew: what the ended ones left is seen now
+    def _make_plain(self, connection: psycopg.Connection[Any], before: dict[str, tuple[int, int]]) -> tuple[str, ...]:
+        now = self._served(connection)  # what the ended ones left is seen now
+        served = {name: found for name, found in now.items() if before.get(name) == found}
         views = Views(connection, self.place)
         seen, there = views.seen(), views.branches({version for version, _ in served.values()})
         statements = {

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from lanewise.adapters.warehouses.postgres.locations import location
 from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.adapters.warehouses.postgres.server import Server
 from lanewise.domain.publication import PartitionMap, Pointer, TableMap
@@ -65,13 +66,13 @@ class Maps:
                 join {s}.branches b using (table_map) where m.pipeline = %s and m.number = %s),
             tables as materialized (select id, relation, to_regclass(format('%%I.%%I', %s::text, relation)) is not null
                 as there from {s}.versions where id in (select version from held))
-            select distinct t.relation || '/' || one.number, t.relation, one.number
+            select distinct t.relation, one.number
             from held join tables t on t.id = held.version cross join unnest(held.slices) one(number)
             left join {s}.slices r on r.id = one.number and r.version = held.version
-            where not t.there or r.id is null order by 2, 3""", number, self.place.store)
+            where not t.there or r.id is null order by 1, 2""", number, self.place.store)
         if not rows and number not in self.numbers():
             raise unknown_map(number, self.numbers())
-        return tuple(row[0] for row in rows)
+        return tuple(location(relation, number) for relation, number in rows)
 
     def _maps(self, source: str, from_: str, *parameters: Any) -> PartitionMap | None:
         rows = self._rows(_CONTENT.replace("{source}", source).replace("{from_}", from_), *parameters)

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from lanewise.adapters.warehouses.postgres.locations import by_relation, location
 from lanewise.adapters.warehouses.postgres.maps import document_of
 from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.domain.canonical import digest
@@ -69,11 +70,13 @@ class Register:
         relations = sorted(set(branches.relations))
         versions = dict(self.execute("select relation, id from {s}.versions where pipeline = %s and relation = any(%s)",
                                      self.place.pipeline, relations).fetchall())  # fmt: skip
-        unknown = [relation for relation in relations if relation not in versions]
-        if unknown:
+        lost = [f"{relation} (its table)" for relation in relations if relation not in versions]
+        if not lost:
+            lost = self._unregistered(branches, versions)
+        if lost:
             raise GroundMoved(
-                f"map {target.number} names slices of {', '.join(unknown)}, which {self.place.store} does not have",
-                hint="compute them again",
+                f"map {target.number} names what {self.place.store} does not have: {', '.join(lost[:3])}",
+                hint="it was dropped meanwhile: compute it again",
             )
         self.execute(
             """insert into {s}.branches (version, table_map, slices)
@@ -82,6 +85,16 @@ class Register:
             [versions[r] for r in branches.relations], branches.table_maps, branches.slices,
         )  # fmt: skip
         self.execute("analyze {s}.branches")  # how long the lists are is what a reader's plan depends on
+
+    def _unregistered(self, branches: _Branches, versions: Mapping[str, int]) -> list[str]:
+        """The slices that were dropped since they were staged."""
+        rows = self.execute(
+            """select new.relation, one.number from unnest(%s::text[], %s::bigint[], %s::text[])
+            as new(relation, version, slices) cross join unnest(new.slices::bigint[]) one(number)
+            where not exists (select from {s}.slices r where r.id = one.number and r.version = new.version)""",
+            branches.relations, [versions[r] for r in branches.relations], branches.slices,
+        )  # fmt: skip
+        return [location(relation, number) for relation, number in rows]
 
     def content(self, named: str, build: str, config: str, members: list[int]) -> int:
         """The content of that digest, made where it isn't there."""
@@ -109,22 +122,11 @@ class _Branches:
 
     def add(self, table_map: int, table: TableMap) -> None:
         """One row for each version that has rows in the table; slices of no rows need no reading."""
-        found: dict[str, set[int]] = {}
-        for slices in table.slices.values():
-            for one in slices:
-                if one.rows:
-                    relation, number = place_of(one.location)
-                    found.setdefault(relation, set()).add(number)
+        found = by_relation(one for slices in table.slices.values() for one in slices if one.rows)
         for relation, numbers in sorted(found.items()):
             self.relations.append(relation)
             self.table_maps.append(table_map)
             self.slices.append("{" + ",".join(map(str, sorted(numbers))) + "}")
-
-
-def place_of(location: str) -> tuple[str, int]:
-    """The version's table and the slice's number that a location names."""
-    relation, _, number = location.rpartition("/")
-    return relation, int(number)
 
 
 def content_digest(target: PartitionMap) -> str:

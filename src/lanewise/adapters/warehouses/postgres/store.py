@@ -79,10 +79,10 @@ _TABLES = (
 def ensure(connection: psycopg.Connection[Any], place: Place) -> None:
     """Make the schemas and the store's tables where they are missing; nothing where they are there. ``Refused`` with
     the command that helps where this login may not. Ends in the caller's transaction."""
-    if _there(connection, place):
+    if is_there(connection, place):
         return
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-    if _there(connection, place):
+    if is_there(connection, place):
         return
     missing = [name for name in (place.public, place.store, place.rooms) if not _schema(connection, name)]
     try:
@@ -145,7 +145,8 @@ def _make_version(
         "execute function {s}.keep()").format(**names))  # fmt: skip
 
 
-def _there(connection: psycopg.Connection[Any], place: Place) -> bool:
+def is_there(connection: psycopg.Connection[Any], place: Place) -> bool:
+    """Whether the store is made, with the schemas beside it."""
     found = connection.execute("select to_regclass(%s) is not null", [_qualified(place.store, "pointers")]).fetchone()
     return bool(found and found[0]) and all(_schema(connection, name) for name in (place.public, place.rooms))
 

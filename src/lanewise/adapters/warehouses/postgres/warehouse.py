@@ -132,11 +132,11 @@ class PostgresWarehouse:
 
     def holdings(self) -> tuple[Holding, ...]:
         """All that takes room."""
-        return Holdings(self.server, self.place).all()
+        return Holdings(self.server, self.place, self.discard).all()
 
     def drop(self, holdings: Sequence[Holding]) -> int:
         """Delete what nothing needs."""
-        return Holdings(self.server, self.place).drop(holdings)
+        return Holdings(self.server, self.place, self.discard).drop(holdings)
 
     @property
     def _maps(self) -> Maps:
