@@ -19,7 +19,7 @@ from lanewise.domain.project import Project
 from lanewise.domain.publication import PartitionMap
 from lanewise.errors import LeaseHeld
 from lanewise.service.context import Context
-from lanewise.service.lease import Held, held, is_dead
+from lanewise.service.lease import Held, held, is_dead, same_process, seen_from_here
 
 LIVE = "live"
 """How the ids of live runs begin, so that the ledger finds them among those of promotions."""
@@ -138,8 +138,11 @@ def _at_work(ctx: Context, environment: str, intended: Event) -> bool:
         lease = ctx.ledger.holder(_scope(ctx, environment, run))
         return lease is not None and not is_dead(lease.holder)
     # A promotion's run has no lease of its own: its promotion's keeps others away, and tells who is dead.
-    lease = ctx.ledger.holder(f"{ctx.project.name}/{environment}")
-    return lease is not None and not is_dead(lease.holder) and not is_dead(intended.data["holder"])
+    lease, holder = ctx.ledger.holder(f"{ctx.project.name}/{environment}"), intended.data["holder"]
+    if lease is None or is_dead(lease.holder) or is_dead(holder):
+        return False
+    # On another machine nobody can see it die: it has, as far as the lane goes, when the lease is somebody else's.
+    return seen_from_here(holder) or same_process(lease.holder, holder)
 
 
 def _scope(ctx: Context, environment: str, run: str) -> str:

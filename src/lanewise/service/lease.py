@@ -28,6 +28,7 @@ from lanewise.service.context import Context
 TTL = timedelta(seconds=60)
 _BEAT = TTL / 4
 _RELIEF = timedelta(seconds=10)  # to take a dead holder's lease over
+_GRACE = timedelta(seconds=1)  # beyond a stranger's lease: it is asked for once more after it has run out
 _PAUSE = timedelta(seconds=0.2)  # between two looks at somebody else's lease; grows to ten times that
 
 _log = logging.getLogger("lanewise.lease")
@@ -41,15 +42,27 @@ def holder_name() -> str:
 
 def is_dead(holder: str) -> bool:
     """Whether this holder certainly no longer lives. A holder elsewhere, or one that can't be checked, may live."""
-    host, pid, started, boot = [*holder.rsplit(":", 3), "", "", ""][:4]
+    if not seen_from_here(holder):
+        return False
+    _, pid, started, boot = holder.rsplit(":", 3)
+    if boot.split("/")[0] != _boot().split("/")[0]:
+        return True  # the machine was started anew
+    return _started(int(pid)) != (started or None)
+
+
+def same_process(one: str, other: str) -> bool:
+    """Whether two holders are the same process, whichever of its leases they hold."""
+    return one.rpartition("/")[0] == other.rpartition("/")[0] != ""
+
+
+def seen_from_here(holder: str) -> bool:
+    """Whether this process could tell if that holder lives: not on another machine, nor in a container beside this
+    one, whose processes can't be seen."""
+    host, pid, _, boot = [*holder.rsplit(":", 3), "", "", ""][:4]
     if host != _host() or not pid.isdigit() or not boot or not _boot():
         return False
     ours, theirs = _boot().split("/"), boot.split("/")
-    if theirs[0] != ours[0]:
-        return True  # the machine was started anew
-    if theirs[1:2] != ours[1:2]:
-        return False  # a container beside this one: its processes can't be seen from here
-    return _started(int(pid)) != (started or None)
+    return theirs[0] != ours[0] or theirs[1:2] == ours[1:2]
 
 
 @cache
@@ -126,25 +139,56 @@ class Held:
                 _log.warning("%s was not renewed: %s", self.lease.scope, trouble.message)
 
 
-def held(ctx: Context, scope: str, wait: timedelta = timedelta(0), *, take_over: bool = False) -> Held:
+def held(
+    ctx: Context, scope: str, wait: timedelta = timedelta(0), *, take_over: bool = False, outlive: bool = False
+) -> Held:
     """Acquire a scope's lease, for use in a ``with`` block.
 
     Waits at most ``wait`` for a living holder, then raises ``LeaseHeld``; a dead one is relieved at once.
-    ``take_over`` relieves anybody (a rollback).
+    ``take_over`` relieves anybody (a rollback). ``outlive``: where nobody can see from here whether the holder lives,
+    on another machine, its lease is let run out, unless it is renewed meanwhile: then it lives.
     """
     deadline, pause, told = time.monotonic() + wait.total_seconds(), _PAUSE.total_seconds(), False
+    stranger: _Stranger | None = None
     while True:
         try:
             return Held(ctx.ledger, _acquire(ctx.ledger, scope, take_over=take_over))
         except LeaseHeld as busy:
-            left = deadline - time.monotonic()
+            stranger = stranger or _Stranger(ctx, scope)
+            left = max(deadline - time.monotonic(), stranger.left() if outlive else 0)
             if left <= 0:
                 raise
             if not told:
-                ctx.progress.say(f"waiting for {scope}: {busy.holder} is at work")
+                ctx.progress.say(f"waiting for {scope}: {stranger.told(busy)}")
                 told = True
             time.sleep(min(left, pause * random.uniform(0.5, 1.5)))  # noqa: S311 - so that waiters don't march in step
             pause = min(pause * 1.5, 10 * _PAUSE.total_seconds())
+
+
+class _Stranger:
+    """A holder on another machine. Alive, it renews its lease; dead, it lets it run out: one of the two shows soon."""
+
+    def __init__(self, ctx: Context, scope: str) -> None:
+        self._ledger, self._scope = ctx.ledger, scope
+        found = ctx.ledger.holder(scope)
+        self._seen = None if found is None or seen_from_here(found.holder) else found
+        left = (found.until - ctx.ledger.now()).total_seconds() if found else 0
+        self._deadline = time.monotonic() + left + _GRACE.total_seconds()
+
+    def told(self, busy: LeaseHeld) -> str:
+        """What is waited for."""
+        if self._seen is None:
+            return f"{busy.holder} is at work"
+        host = self._seen.holder.partition(":")[0]
+        return (f"{host} was at work on it, and from here nobody can see whether it still is; if it isn't, "
+                f"its lease runs out at {self._seen.until:%H:%M:%S} UTC")  # fmt: skip
+
+    def left(self) -> float:
+        """Seconds until its lease has run out; 0 once it is seen to live, or for a holder on this machine."""
+        now = self._ledger.holder(self._scope)
+        if self._seen is None or now not in {None, self._seen}:
+            return 0
+        return max(0.0, self._deadline - time.monotonic())
 
 
 def _acquire(ledger: Ledger, scope: str, *, take_over: bool) -> Lease:

@@ -70,7 +70,7 @@ class Rollout:
 
     def go(self) -> Promotion:
         """Step under the lease until the promotion ends or waits for a person."""
-        with held(self.ctx, f"{self.plan_scope}", self.wait) as hold:
+        with held(self.ctx, self.plan_scope, self.wait, outlive=True) as hold:
             self._hold, self.fence = hold, hold.lease.fence
             self.warehouse.raise_fence(self.fence)
             self.journal.refresh()  # while the lease was waited for, its holder may have carried this on, or ended it

@@ -12,7 +12,7 @@ import pytest
 
 import lanewise.service.lease as leases
 from lanewise.errors import LeaseHeld
-from lanewise.service.lease import held, holder_name, is_dead
+from lanewise.service.lease import held, holder_name, is_dead, same_process
 from lanewise.testing.fake_ledger import FakeLedger
 
 
@@ -139,6 +139,60 @@ def test_the_heartbeat_keeps_a_lease_alive(ctx, monkeypatch):
 def test_the_name_of_this_process_has_four_parts():
     host, pid, started, boot = holder_name().rsplit(":", 3)
     assert (int(pid), ":" in host, int(started) > 0, boot.count("/")) == (os.getpid(), False, True, 2)
+
+
+ELSEWHERE = "machine-b:77:123:abcd1234/4026531836/c0ffee"
+
+
+def test_a_holder_that_died_on_another_machine_is_outlived_and_the_wait_is_told(ctx):
+    ctx.ledger.acquire("orders/prod", ELSEWHERE, timedelta(seconds=60))
+    threading.Timer(0.6, ctx.ledger.advance, (timedelta(seconds=61),)).start()
+    with held(ctx, "orders/prod", outlive=True) as hold:
+        assert hold.lease.fence == 2
+    (line,) = ctx.progress.lines
+    assert line.startswith("waiting for orders/prod: machine-b was at work on it")
+    assert "its lease runs out at " in line
+
+
+def test_a_holder_on_another_machine_that_renews_its_lease_lives(ctx):
+    lease = ctx.ledger.acquire("orders/prod", ELSEWHERE, timedelta(seconds=60))
+    ctx.ledger.advance(timedelta(seconds=1))
+    threading.Timer(0.5, ctx.ledger.renew, (lease, timedelta(seconds=60))).start()
+    started = time.monotonic()
+    with pytest.raises(LeaseHeld, match="machine-b"):
+        held(ctx, "orders/prod", outlive=True)
+    assert 0.4 < time.monotonic() - started < 20
+
+
+def test_somebody_who_comes_between_is_not_outlived(ctx):
+    lease = ctx.ledger.acquire("orders/prod", ELSEWHERE, timedelta(seconds=60))
+
+    def hand_over() -> None:
+        ctx.ledger.release(lease)
+        ctx.ledger.acquire("orders/prod", ELSEWHERE.replace("-b", "-c"), timedelta(seconds=60))
+
+    threading.Timer(0.5, hand_over).start()
+    try:
+        held(ctx, "orders/prod", outlive=True)
+    except LeaseHeld as busy:
+        assert "machine-c" in busy.holder  # noqa: PT017 - or else the lease was ours between the two
+
+
+def test_a_holder_on_this_machine_is_not_waited_for(ctx):
+    with held(ctx, "orders/prod"), pytest.raises(LeaseHeld):
+        held(ctx, "orders/prod", outlive=True)
+
+
+def test_without_being_asked_nobody_waits_for_another_machine(ctx):
+    ctx.ledger.acquire("orders/prod", ELSEWHERE, timedelta(seconds=60))
+    with pytest.raises(LeaseHeld):
+        held(ctx, "orders/prod")
+
+
+def test_two_leases_of_one_process_are_known_to_be_its():
+    assert same_process(holder_name(), holder_name())
+    assert not same_process(holder_name(), ELSEWHERE)
+    assert not same_process("", "")
 
 
 def wait_until(condition) -> None:
