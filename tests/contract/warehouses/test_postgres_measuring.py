@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 from tests.contract.warehouses.embedded_harness import NoSecrets
 
+from lanewise.adapters.warehouses.measuring.engine import Cell
 from lanewise.adapters.warehouses.postgres.locations import location
 from lanewise.adapters.warehouses.postgres.measuring import Measuring
 from lanewise.adapters.warehouses.postgres.place import Place
@@ -50,6 +51,10 @@ class Shelf:
                 into = f"{PLACE.store}.{relation} ({names}, {SLICE})"
                 query = f"insert into {into} select {casts}, {number} from (values {values}) as v"
                 rows = self.connection.execute(query).rowcount
+            self.connection.execute(
+                f"insert into {PLACE.store}.slices (id, version, part, row_count, byte_count, run) "
+                "values (%s, %s, %s, %s, 1, 'r')", [number, made[0], partition, rows],
+            )  # fmt: skip
             return Slice("things", partition, "sha256:1", location(relation, number), rows, rows * 50, "r", "sha256:b")
 
         return stage
@@ -93,7 +98,7 @@ ALIKE = [
     ("TIMESTAMP", ["'2024-02-29 12:00:00.000001'", "'0044-03-15 BC'"]),
     ("TIME WITH TIME ZONE", ["'12:00+02'"]),
     ("INTERVAL", ["'1 month 2 days'"]),
-    ("DATE", ["'infinity'", "'2024-01-01'"]),
+    ("DATE", ["'infinity'", "'-infinity'", "'2024-01-01'", "'300000-01-01'", "'4713-01-01 BC'"]),
     ("UUID", ["'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"]),
     ("JSON", ["""'{"a": 1, "b": null}'""", "'null'", "null"]),
     ("INTEGER[]", ["'{1,null}'", "'{}'", "null"]),
@@ -223,6 +228,9 @@ def test_only_the_given_slices_of_a_version_are_looked_at(shelf: Shelf) -> None:
     assert (found[0].rows, found[0].bad, found[0].facts) == (3, 1, {"examples": [["2"]]})
     assert shelf.check("select count(distinct _lanewise_partition) from {table}", one, other, empty) == 2
     assert shelf.measuring.columns([empty]) == (Column("id", "BIGINT"), Column("x", "BIGINT"))
+    for few in ([one], [one, other]):
+        compared = shelf.measuring.compare(TABLE, few, few).partitions
+        assert [(p.partition, p.rows_old) for p in compared] == [("d1", 2), ("d2", 1)][: len(few)]
     table = replace(TABLE, offset="X")
     assert shelf.measuring.offset(table, [one, other]) == "5"
     assert shelf.measuring.offset(table, [empty]) is None
@@ -323,8 +331,9 @@ def test_checksums_may_be_taken_in_parallel(shelf: Shelf) -> None:
         statements: list[str] = []
         plain = engine.rows
         object.__setattr__(engine, "rows", lambda query: statements.append(query) or plain(query))
-        cells = ['"id"', 'CAST("x" AS FLOAT8)']
-        engine.checksums(engine.columns([one]), cells, [one])
+        columns = engine.columns([one])
+        cells = [Cell(f'"{c.name}"', c.type) for c in columns]
+        engine.checksums(columns, cells, [one])
         for name in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size"):
             engine.connection.execute(f"set {name} = 0")
         plan = "\n".join(row[0] for row in engine.rows("explain " + statements[0]))

@@ -11,6 +11,7 @@ import duckdb
 from lanewise.adapters.warehouses.embedded.branches import columns_of, relation
 from lanewise.adapters.warehouses.embedded.engine import first_line
 from lanewise.adapters.warehouses.embedded.layout import Layout
+from lanewise.adapters.warehouses.measuring.engine import Cell
 from lanewise.domain.project import Column
 from lanewise.domain.publication import Slice
 from lanewise.errors import WrongInput
@@ -53,7 +54,7 @@ class DuckDBEngine:
             raise WrongInput(f"{what} can't be evaluated: {first_line(error)}") from error
 
     def checksums(
-        self, columns: Sequence[Column], cells: Sequence[str], slices: Sequence[Slice]
+        self, columns: Sequence[Column], cells: Sequence[Cell], slices: Sequence[Slice]
     ) -> Mapping[str, tuple[int, int]]:
         """One pass."""
         items = [PARTITION, "count(*)", sql.call("sum", self.row_hash(cells))]
@@ -64,13 +65,9 @@ class DuckDBEngine:
         """Every type has an equality."""
         return type_
 
-    def cells(self, column: Column) -> tuple[str, ...]:
-        """The value."""
-        return (sql.identifier(column.name),)
-
-    def row_hash(self, cells: Sequence[str]) -> str:
+    def row_hash(self, cells: Sequence[Cell]) -> str:
         """64 bits."""
-        return sql.call("hash", *cells)
+        return sql.call("hash", *(cell.value for cell in cells))
 
     def sum_text(self, value: str, type_: str) -> str:
         """Kahan's sum of floats, to six places."""

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from lanewise.adapters.warehouses.measuring.distances import distances
-from lanewise.adapters.warehouses.measuring.engine import Engine
+from lanewise.adapters.warehouses.measuring.engine import Cell, Engine
 from lanewise.adapters.warehouses.measuring.tolerance import Tolerance
 from lanewise.domain.comparison import ColumnDifference, PartitionComparison, TableComparison
 from lanewise.domain.project import Column, Table
@@ -107,8 +107,8 @@ class Comparer:
             return counts
         return self.engine.checksums(self._common, self._cells(self._common), slices)
 
-    def _cells(self, columns: Sequence[Column]) -> list[str]:
-        return [cell for c in columns for cell in self._tolerance.cells(c) or self.engine.cells(c)]
+    def _cells(self, columns: Sequence[Column]) -> list[Cell]:
+        return [cell for column in columns for cell in self._tolerance.cells(column)]
 
     def _looked_into(self, partitions: set[str]) -> Mapping[str, Mapping[str, Any]]:
         old, new = (

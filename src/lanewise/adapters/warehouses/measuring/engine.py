@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from lanewise.domain.project import Column
 from lanewise.domain.publication import Slice
+
+
+class Cell(NamedTuple):
+    """An expression that goes into a row's hash, and the contract's type of what it gives."""
+
+    value: str
+    type: str
 
 
 class Engine(Protocol):
@@ -33,7 +40,7 @@ class Engine(Protocol):
         when it would write."""
 
     def checksums(
-        self, columns: Sequence[Column], cells: Sequence[str], slices: Sequence[Slice]
+        self, columns: Sequence[Column], cells: Sequence[Cell], slices: Sequence[Slice]
     ) -> Mapping[str, tuple[int, int]]:
         """Partition -> number of rows, and the sum of the hashes of their ``cells`` (expressions over ``columns``);
         partitions of no rows may be missing."""
@@ -41,11 +48,9 @@ class Engine(Protocol):
     def compared_as(self, type_: str) -> str:
         """The type that values of this one are compared in: itself, or text where it knows no equality."""
 
-    def cells(self, column: Column) -> tuple[str, ...]:
-        """What of a column goes into a row's hash, so that two values are one only by chance."""
-
-    def row_hash(self, cells: Sequence[str]) -> str:
-        """One number for all these cells of a row, such that sums of them see a value that moved to another row."""
+    def row_hash(self, cells: Sequence[Cell]) -> str:
+        """One number for all these cells of a row: equal for equal values, for others by chance alone, and such that a
+        sum of them sees a value that moved to another row."""
 
     def sum_text(self, value: str, type_: str) -> str:
         """The aggregate that sums a column of that type of numbers, as decimal text; the same for any order of rows."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from lanewise.adapters.warehouses.measuring.engine import Cell
 from lanewise.domain.project import Column
 from lanewise.publication import sql
 from lanewise.publication.types import is_float, is_number, is_whole
@@ -38,8 +39,8 @@ class Tolerance:
                 return Decimal(text)
         return None
 
-    def cells(self, column: Column) -> tuple[str, ...]:
-        """What of a column goes into the checksum in its place; () where the value itself does."""
+    def cells(self, column: Column) -> tuple[Cell, ...]:
+        """What of a column goes into the checksum."""
         name, declared = sql.identifier(column.name), self.of(column)
         number = sql.cast(name, "FLOAT8")
         if declared:
@@ -48,13 +49,14 @@ class Tolerance:
             half, far = sql.literal(declared / 2), sql.literal(min(declared * _FAR, Decimal(_HUGE)))
             near = f"{number} BETWEEN -{far} AND {far}"
             return (
-                f"CASE WHEN {near} THEN floor(({number} + {half}) / {half}) END",
-                f"CASE WHEN {near} THEN NULL ELSE {name} END",
+                Cell(f"CASE WHEN {near} THEN floor(({number} + {half}) / {half}) END", "DOUBLE"),
+                Cell(f"CASE WHEN {near} THEN NULL ELSE {name} END", column.type),
             )
         if declared is None and is_float(column.type):
             scaled = f"{number} * {_SPLITTER}"
-            return (f"CASE WHEN abs({number}) < {_HUGE} THEN {scaled} - ({scaled} - {number}) ELSE {number} END",)
-        return ()
+            rounded = f"CASE WHEN abs({number}) < {_HUGE} THEN {scaled} - ({scaled} - {number}) ELSE {number} END"
+            return (Cell(rounded, "DOUBLE"),)
+        return (Cell(name, column.type),)
 
     def differs(self, column: Column, whole_type: str) -> str:
         """When the column is not the same in the joined rows ``o`` and ``n``."""

@@ -12,7 +12,9 @@ from psycopg import errors as pg
 
 from lanewise.adapters.warehouses.measuring.checks import Checker
 from lanewise.adapters.warehouses.measuring.comparing import Comparer
-from lanewise.adapters.warehouses.postgres.locations import by_relation, number_of, relation_of
+from lanewise.adapters.warehouses.measuring.engine import Cell
+from lanewise.adapters.warehouses.postgres.hashing import hashable, row_hash
+from lanewise.adapters.warehouses.postgres.locations import by_relation, number_of
 from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.adapters.warehouses.postgres.reading import rows_of
 from lanewise.adapters.warehouses.postgres.server import Server, first_line
@@ -32,14 +34,8 @@ _OUTSIDE = {"08", "53", "57", "58"}  # classes of errors: the connection, resour
 _SESSION = (
     "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false), "
     "set_config('IntervalStyle', 'postgres', false), set_config('extra_float_digits', '1', false), "
-    "set_config('bytea_output', 'hex', false)"
+    "set_config('bytea_output', 'hex', false), set_config('work_mem', '64MB', false)"
 )
-_HASHED = {
-    "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
-    "UHUGEINT", "FLOAT", "DOUBLE", "UNBOUNDED DECIMAL", "VARCHAR", "DATE", "TIME", "TIME WITH TIME ZONE", "TIMESTAMP",
-    "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP WITH TIME ZONE", "INTERVAL", "BLOB", "JSON", "UUID",
-}  # fmt: skip
-"""The types with a hash and an equality that mean the value (a ``citext`` would overlook upper case)."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +95,7 @@ class PostgresEngine:
 
     def columns(self, slices: Sequence[Slice]) -> tuple[Column, ...]:
         """As the store has them on record."""
-        schemas = self._schemas(slices)
-        return joint_columns(schemas[relation] for relation in by_relation(slices))
+        return joint_columns(version.columns for version in self._versions(slices).values())
 
     def relation(self, columns: Sequence[Column], slices: Sequence[Slice]) -> str:
         """Over exactly these slices' rows."""
@@ -137,44 +132,34 @@ class PostgresEngine:
             raise WrongInput(f"{what} can't be evaluated: {first_line(error)}") from error
 
     def checksums(
-        self, columns: Sequence[Column], cells: Sequence[str], slices: Sequence[Slice]
+        self, columns: Sequence[Column], cells: Sequence[Cell], slices: Sequence[Slice]
     ) -> Mapping[str, tuple[int, int]]:
         """One pass over each version's table, by the slices' numbers: the partitions' names are not joined to rows."""
-        schemas, queries = self._schemas(slices), []
+        versions, queries = self._versions(slices), []
         for relation, numbers in by_relation(slices).items():
-            held = {c.name.lower(): c for c in schemas[relation]}
+            held = {c.name.lower(): c for c in versions[relation].columns}
             items = [sql.aliased(_stored(held.get(c.name.lower()), c.type), c.name) for c in columns]
+            # to look most numbers up in a list takes longer than to hash the few rows that nobody asked for
+            few = 2 * len(numbers) <= versions[relation].slices
+            wanted = f"{SLICE} IN ({', '.join(map(str, numbers))})" if few else ""
             stored = f"{sql.identifier(self.place.store)}.{sql.identifier(relation)}"
-            rows = sql.select([SLICE, *items], stored, where=f"{SLICE} IN ({', '.join(map(str, numbers))})")
-            sums = [SLICE, "count(*)", sql.call("sum", self.row_hash(cells))]
-            queries.append(sql.select(sums, sql.subquery(rows, "side"), group=SLICE))
-        if not queries:
-            return {}
+            rows = sql.subquery(sql.select([SLICE, *items], stored, where=wanted), "side")
+            queries.append(sql.select([SLICE, "count(*)", sql.call("sum", self.row_hash(cells))], rows, group=SLICE))
         partitions = {number_of(s): s.partition for s in slices}
         found: dict[str, tuple[int, int]] = {}
-        for number, count, total in self.rows(sql.union_all(queries)):
-            before = found.get(partitions[number], (0, 0))
-            found[partitions[number]] = (before[0] + count, before[1] + int(total))
+        for number, count, total in self.rows(sql.union_all(queries)) if queries else ():
+            if number in partitions:
+                before = found.get(partitions[number], (0, 0))
+                found[partitions[number]] = (before[0] + count, before[1] + int(total))
         return found
 
     def compared_as(self, type_: str) -> str:
         """Text for what has no hash (xml, point, bit) or one that overlooks something."""
-        plain = plain_type(type_)
-        element = plain.rstrip("[]0123456789") if plain.endswith("]") else plain
-        return type_ if element in _HASHED or element.startswith("DECIMAL(") else "VARCHAR"
+        return type_ if hashable(type_) else "VARCHAR"
 
-    def cells(self, column: Column) -> tuple[str, ...]:
-        """The value. The hash of a ``bigint`` folds its halves over each other, in which -1 and 4294967295 are one: the
-        upper half goes in once more."""
-        name = sql.identifier(column.name)
-        return (name, f"({name} >> 32)::integer") if plain_type(column.type) == "BIGINT" else (name,)
-
-    def row_hash(self, cells: Sequence[str]) -> str:
-        """The same for equal values: 1.0 and 1.00, 0.0 and -0.0. A record's own hash is a linear combination of its
-        fields' hashes, and its sum blind to values that change rows; so it is hashed once more, as the one type
-        that hashes eight bytes and is cheap to cast to."""
-        record = sql.call("pg_catalog.hash_record_extended", sql.call("ROW", *cells), "0::bigint")
-        return sql.call("pg_catalog.hashfloat8extended", f"{record}::float8", "0::bigint")
+    def row_hash(self, cells: Sequence[Cell]) -> str:
+        """From the fields' own hashes."""
+        return row_hash(cells)
 
     def sum_text(self, value: str, type_: str) -> str:
         """Floats are summed as exact decimals: a float's own sum depends on the order, and may overflow."""
@@ -188,16 +173,24 @@ class PostgresEngine:
         wanted = f"'{{{', '.join(map(str, fractions))}}}'::float8[]"
         return f"percentile_cont({wanted}) WITHIN GROUP (ORDER BY {value}) FILTER (WHERE {condition})"
 
-    def _schemas(self, slices: Sequence[Slice]) -> Mapping[str, tuple[Column, ...]]:
-        wanted = list(dict.fromkeys(relation_of(s) for s in slices))
-        query = sql.select(["relation", "columns"], f"{sql.identifier(self.place.store)}.versions",
-                           where="relation = any(%s)")  # fmt: skip
+    def _versions(self, slices: Sequence[Slice]) -> Mapping[str, _Version]:
+        wanted, store = list(by_relation(slices)), sql.identifier(self.place.store)
+        counted = sql.select(["count(*)"], f"{store}.slices", where="version = versions.id")
+        query = sql.select(["relation", "columns", f"({counted})"], f"{store}.versions", where="relation = any(%s)")
         rows = self.connection.execute(query.encode(), [wanted]).fetchall()
-        found = {relation: tuple(Column(*c) for c in columns) for relation, columns in rows}
+        found = {row[0]: _Version(tuple(Column(*c) for c in row[1]), row[2]) for row in rows}
         gone = [relation for relation in wanted if relation not in found]
         if gone:
             raise WarehouseUnavailable(f"{gone[0]} is gone: its slices can't be read")
         return found
+
+
+@dataclass(frozen=True)
+class _Version:
+    """A version's table: its columns, and how many slices are registered for it."""
+
+    columns: tuple[Column, ...]
+    slices: int
 
 
 def _cast(value: str, type_: str) -> str:
