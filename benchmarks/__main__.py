@@ -4,7 +4,7 @@
 
 Prints a table and exits with 1 where a target is missed or could not be measured. ``--quick`` takes fewer rounds, so
 its figures are rougher. NAME picks benchmarks: ``help``, ``status``, ``runtime``, ``build``, ``publish``,
-``rollback``, ``ledger``, ``canary``.
+``rollback``, ``ledger``, ``shared_ledger``, ``canary``, ``compare``, ``postgres``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,19 @@ from pathlib import Path
 
 from benchmarks.figure import Figure, table
 
-NAMES = ("help", "status", "runtime", "build", "publish", "rollback", "ledger", "canary")
+NAMES = (
+    "help",
+    "status",
+    "runtime",
+    "build",
+    "publish",
+    "rollback",
+    "ledger",
+    "shared_ledger",
+    "canary",
+    "compare",
+    "postgres",
+)
 
 
 def run(names: list[str], *, quick: bool) -> tuple[list[Figure], list[str]]:

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 import pytest
 from ruamel.yaml import YAML
 
+from lanewise.testing.postgres import Server
+
 from .walkthrough import Shell, Typed, fences, pattern, start, typed, walk
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +62,9 @@ def enter(page: Path, shell: Shell, request: pytest.FixtureRequest) -> None:
     if scene == "a checkout":
         shutil.copytree(ROOT / "examples", shell.cwd / "examples", ignore=ignored)
         return
-    if scene == "examples/orders":
+    if scene == "examples/orders, beside PostgreSQL":
+        enter_server(shell, request.getfixturevalue("postgres15"))
+    if scene.startswith("examples/orders") and not scene.endswith("released"):
         shutil.copytree(ROOT / "examples/orders", shell.cwd, ignore=ignored, dirs_exist_ok=True)
         shell.type("python make_data.py")
         return
@@ -69,6 +73,14 @@ def enter(page: Path, shell: Shell, request: pytest.FixtureRequest) -> None:
     shutil.rmtree(folder)
     shutil.copytree(folder.with_name("kept"), folder, symlinks=True)
     shell.type(f'cd "{folder}"; export LANEWISE_ACTOR=ana')
+
+
+def enter_server(shell: Shell, server: Server) -> None:
+    """Its programs are at hand and log in as its superuser; whatever host a page names is this one."""
+    shell.type(
+        f'export PATH="{server.binaries}:$PATH" PGHOST=127.0.0.1 PGHOSTADDR=127.0.0.1 PGPORT={server.port} '
+        "PGUSER=postgres"
+    )
 
 
 @pytest.mark.slow
