@@ -205,7 +205,7 @@ def _drop_statement(place: Place, version: int, relation: str, numbers: Collecti
     listed, id_ = ", ".join(sql.literal(number) for number in sorted(numbers)), sql.literal(version)
     return "; ".join([
         " ".join(["DELETE FROM", slices, "WHERE version =", id_, "AND id IN (" + listed + ")"]),
-        " ".join(["DELETE FROM", versions, "WHERE id =", id_]),
+        "DELETE FROM " + versions + " WHERE id = " + id_,  # noqa: S608 - names and a number, quoted above
         " ".join(["DROP TABLE IF EXISTS", _name(place.store, relation), "RESTRICT"]),
     ])  # fmt: skip
 
