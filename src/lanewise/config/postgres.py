@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from lanewise.config.models import Strict, validated
 from lanewise.config.node import Document, Member, Node
-from lanewise.config.values import Text, parse_duration
+from lanewise.config.values import Text
 from lanewise.domain.environment import Connection, Role
 from lanewise.errors import nearest_hint
 
@@ -19,15 +19,6 @@ PASSWORDS = ("password", *(f"{role}_password" for role in Role))
 
 _ALIKE = 0.75
 """How near a reference's name must be to a password's to be a misspelt one, and not a secret of the project's own."""
-
-
-def _written_patience(value: object) -> object:
-    if isinstance(value, str):
-        parse_duration(value)
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    raise ValueError("must be a duration such as 30s, or whole seconds")
 
 
 class PostgresModel(Strict):
@@ -41,13 +32,14 @@ class PostgresModel(Strict):
     sslrootcert: Text | None = Field(default=None, description="The file of the authorities that may sign the server.")
     connect_timeout: int | None = Field(default=None, ge=1, le=3600, description="Seconds; 10 when it is left out.")
     store: Text | None = Field(default=None, description="The schema of versions and maps; lanewise_ENV by default.")
-    patience: Annotated[int | str | None, BeforeValidator(_written_patience)] = Field(
-        default=None, description="How long views that are in use are waited for, such as 30s."
+    patience: int | None = Field(
+        default=None, ge=1, le=86400, description="Seconds that views in use are waited for; 60."
     )
     schema_: Text | None = Field(default=None, alias="schema", description="Where inputs without a schema lie.")
     readers: list[Text] = Field(default=[], description="Further logins that may read what is published.")
     reads: list[Text] = Field(default=[], description="Relations that runs read beside the project's inputs.")
     connects: list[Text] = Field(default=[], description="Further logins that may connect to the database.")
+    member_of: list[Text] = Field(default=[], description="Group roles that its logins stay members of.")
     runner: Text | None = Field(default=None, description="The login of runs.")
     publisher: Text | None = Field(default=None, description="The login of Lanewise, which owns what is published.")
     reader: Text | None = Field(default=None, description="The login that may read what is published.")

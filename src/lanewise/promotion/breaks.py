@@ -13,25 +13,22 @@ NEVER = "nothing is ever dropped with CASCADE"
 
 
 def told(sentences: Sequence[str], found: Break | None) -> tuple[str, ...]:
-    """What the contract says about a table, with what its warehouse adds. A column of which both speak is told once,
+    """What the contract says about a table, with what its warehouse adds. A change of which both speak is told once,
     in the contract's words: those know what was declared."""
     if found is None:
         return tuple(sentences)
-    columns = [f"{found.table}: {subject} " for subject in map(_subject, found.changes)]
-    said = [f"{line}; {ANEW}" if line.startswith(tuple(columns)) else line for line in sentences]
-    lacking = [change for change, column in zip(found.changes, columns, strict=True)
-               if not any(line.startswith(column) for line in sentences)]  # fmt: skip
+    known = [_same(found.table, change) for change in found.changes]
+    every = tuple(start for starts in known for start in starts)
+    said = [f"{line}; {ANEW}" if line.startswith(every) else line for line in sentences]
+    lacking = [change for change, starts in zip(found.changes, known, strict=True)
+               if not any(line.startswith(starts) for line in sentences)]  # fmt: skip
     return (*said, *(f"{found.table}: {change}; {ANEW}" for change in lacking), *_standing_upon(found))
-
-
-def told_of_dropped(sentences: Sequence[str], found: Break | None) -> tuple[str, ...]:
-    """The same for a table that is no longer published: its view goes, and is not made anew."""
-    return (*sentences, *(_standing_upon(found) if found else ()))
 
 
 def reason(found: Break) -> str:
     """Why this can't be published now."""
-    return f"{found.table}: {'; '.join(found.changes)}, and {_listed(found.dependants)} {_upon(found)}"
+    changes = "; ".join(found.changes) or "its columns change"
+    return f"{found.table}: {changes}, and {_listed(found.dependants)} {_upon(found)}"
 
 
 def hint(found: Iterable[Break]) -> str:
@@ -51,9 +48,11 @@ def _standing_upon(found: Break) -> tuple[str, ...]:
     return tuple(f"{name} is built upon it: drop or change it first; {NEVER}" for name in found.dependants)
 
 
-def _subject(change: str) -> str:
-    """``column note`` of "column note is dropped"."""
-    return " ".join(change.split()[:2])
+def _same(table: str, change: str) -> tuple[str, ...]:
+    """How the contract's sentences about this change begin: "note is dropped" is about the column note."""
+    if "order" in change.split():
+        return (f"{table}: columns change their order",)
+    return (f"{table}: column {change.removeprefix('column ').split(maxsplit=1)[0]} ",)
 
 
 def _upon(found: Break) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lanewise.domain.plan import Move, TablePlan
 from lanewise.domain.project import Grain, History, Table
 from lanewise.domain.publication import Break, Slice, TableMap
-from lanewise.promotion.breaks import told, told_of_dropped
+from lanewise.promotion.breaks import told
 from lanewise.promotion.contract import breaking_changes
 from lanewise.promotion.ground import Ground, recut
 
@@ -103,8 +103,7 @@ def dropped_tables(ground: Ground) -> tuple[TablePlan, ...]:
     gone = [t for name, t in ground.live.tables.items() if name not in ground.project.tables]
     return tuple(
         TablePlan(t.name, t.kind, Move.DROP, "", live_version=_newest_version(t),
-                  breaking=told_of_dropped((f"{t.name}: the table is no longer published",), ground.breaks.get(t.name)),
-                  breaks=ground.breaks.get(t.name))
+                  breaking=(f"{t.name}: the table is no longer published",))
         for t in gone
     )  # fmt: skip
 

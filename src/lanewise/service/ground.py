@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,15 +53,10 @@ def plan_for(ctx: Context, candidate: Candidate, target: Environment) -> Plan:
 def _breaks(warehouse: Warehouse, live: PartitionMap, project: Project) -> dict[str, Break]:
     """What the views that are published could not take in place, as far as the candidate declares its columns. What
     others write is looked at when it has been computed."""
-    found: dict[str, Break] = {}
-    for name, held in live.tables.items():
-        table = project.tables.get(name)
-        if table is not None and (not table.columns or table.columns == held.columns):
-            continue
-        broken = warehouse.breaks(name, table.columns if table else ())
-        if broken is not None:
-            found[name] = broken if table else replace(broken, changes=("the table is no longer published",))
-    return found
+    changed = [table for table in project.tables.values() if table.columns and table.name in live.tables
+               and table.columns != live.tables[table.name].columns]  # fmt: skip
+    found = {table.name: warehouse.breaks(table.name, table.columns) for table in changed}
+    return {name: broken for name, broken in found.items() if broken is not None}
 
 
 def _require_same_place(live: Environment, target: Environment) -> None:

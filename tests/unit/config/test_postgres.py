@@ -27,7 +27,7 @@ connections:
     sslrootcert: /etc/ca.pem
     connect_timeout: 5
     store: kept
-    patience: 30s
+    patience: 30
     readers: [bi, analysts]
     reads: [other.orders]
     connects: [monitoring]
@@ -50,7 +50,7 @@ WRONG = {
     "a port that is none": ("{type: postgres, database: d, port: 70000}", "3:55", "port", ""),
     "a number as host": ("{type: postgres, database: d, host: 5}", "3:55", "host must be text", ""),
     "an unknown sslmode": ("{type: postgres, database: d, sslmode: maybe}", "3:58", "verify-full", ""),
-    "a patience that is none": ("{type: postgres, database: d, patience: soon}", "3:59", "30m", ""),
+    "a patience that is none": ("{type: postgres, database: d, patience: soon}", "3:59", "a whole number", ""),
     "readers that are no names": ("{type: postgres, database: d, readers: [5]}", "3:59", "must be text", ""),
     "no database": ("{type: postgres, host: h}", "3:3", "names no database", "database"),
     "an empty database": ("{type: postgres, database: ''}", "3:46", "database", ""),

@@ -30,7 +30,7 @@ NARROW = PROJECT.replace("day: DATE not null, orders: BIGINT, ", "day: DATE not 
 UNDECLARED = PROJECT.replace("    columns: {day: DATE not null, orders: BIGINT, build: VARCHAR}\n", "").replace(
     "    checks: [{unique: [day, id]}]\n    changes", "    changes"
 )
-CHANGES = ("column orders is dropped",)
+CHANGES = ("orders is dropped",)
 
 
 @dataclass
