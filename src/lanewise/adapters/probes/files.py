@@ -11,9 +11,10 @@ from __future__ import annotations
 import secrets as randomness
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lanewise.domain.environment import Connection, Environment
@@ -49,6 +50,8 @@ class BucketProbe:
     """Satisfies ``domain.isolation.Probe``."""
 
     secrets: Secrets
+    _clients: dict[tuple[Any, ...], Callable[..., Any]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     def holders(self, lane: Environment, connection: Connection) -> tuple[Holder, ...]:
         """The connection's key."""
@@ -76,6 +79,9 @@ class BucketProbe:
                 outcome, answer = _tried(ask)
                 return Attempt(holder.identity, target, action, statement, outcome, answer)
 
+            if _lacking(owner):  # some servers make a bucket of whatever is written to
+                yield tell("list", f"LIST {name} (1 key)", partial(_list, owner))
+                continue
             yield tell("list", f"LIST {name} (1 key)", partial(_list, bucket))
             yield self._read(tell, bucket, owner)
             yield self._written(tell, bucket, owner)
@@ -110,18 +116,26 @@ class BucketProbe:
 
     def _open(self, lane: Environment, place: Connection, login: Connection) -> Bucket:
         """``place``'s server and bucket, with ``login``'s key."""
+        client = {"endpoint_url": place.fields.get("endpoint"), "region_name": place.fields.get("region")}
+        key = (*client.values(), login.name)
+        with self._lock:  # a client takes half a second to make, and serves any number of threads
+            if key not in self._clients:
+                self._clients[key] = self._client(client, login)
+        return Bucket(str(place.fields.get("bucket") or lane.settings.get("bucket") or ""), self._clients[key])
+
+    def _client(self, client: Mapping[str, Any], login: Connection) -> Callable[..., Any]:
         try:
             import s3fs  # noqa: PLC0415 - an extra, and slow to load
         except ImportError:
             raise StoreUnavailable("the s3 extra is not installed", hint="pip install 'lanewise[s3]'") from None
         given = {name: self._value(login, name) for name in ("key", "secret", "token")}
-        client = {"endpoint_url": place.fields.get("endpoint"), "region_name": place.fields.get("region")}
         system = s3fs.S3FileSystem(
             **{name: value for name, value in given.items() if value}, skip_instance_cache=True,
             client_kwargs={name: value for name, value in client.items() if value},
             config_kwargs={"connect_timeout": 5, "read_timeout": 5, "retries": {"total_max_attempts": 1}},
         )  # fmt: skip
-        return Bucket(str(place.fields.get("bucket") or lane.settings.get("bucket") or ""), system.call_s3)
+        call: Callable[..., Any] = system.call_s3
+        return call
 
     def _value(self, connection: Connection, name: str) -> str:
         reference = connection.secrets.get(name)
@@ -162,6 +176,12 @@ def _write(bucket: Bucket) -> str:
 
 def _delete(bucket: Bucket) -> Any:
     return bucket.call("delete_object", Bucket=bucket.name, Key=_absent(), IfMatch=_NO_CONTENT)
+
+
+def _lacking(owner: Bucket) -> bool:
+    """Whether the bucket isn't there, as its owner is told."""
+    outcome, answer = _tried(partial(_list, owner))
+    return outcome is Outcome.UNREACHABLE and "NoSuchBucket" in answer
 
 
 def _unversioned(owner: Bucket) -> bool:
