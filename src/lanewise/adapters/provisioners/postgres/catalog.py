@@ -106,7 +106,7 @@ select e.sort, e.name, pg_get_userbyid(e.owner), coalesce(g.rolname, 'public'), 
 from entries e cross join lateral aclexplode(e.acl) x left join pg_roles g on g.oid = x.grantee
 where x.grantee <> e.owner and (
     e.sort in ('database', 'routine') or g.rolname = any(%(ours)s)
-    or e.sort <> 'defaults' and e.name[1] = any(%(schemas)s)
+    or e.sort <> 'defaults' and e.name[1] = any(%(schemas)s) or e.sort = 'schema' and e.name[1] = 'public'
     or e.sort = 'defaults' and (e.name[2] = any(%(schemas)s) or e.name[1] = any(%(ours)s)))"""
 
 _DEFINERS = """

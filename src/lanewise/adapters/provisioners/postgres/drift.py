@@ -99,10 +99,11 @@ def _in_schema(wanted: Desired, schema: str, held: Held, *, mixed: bool) -> bool
     grantee = held.grant.grantee
     if schema in wanted.schemas[1:] or grantee in wanted.ours:
         return True
+    create = grantee == PUBLIC and held.grant.privilege == "CREATE"
     if schema == wanted.place.public:
-        create = grantee == PUBLIC and held.grant.privilege == "CREATE"
         return not mixed or create or grantee in wanted.strangers
-    return False
+    # Everybody's sessions look into the schema `public`: what is made there can stand in for what others call.
+    return create and schema == "public"
 
 
 def _works_with(wanted: Desired, held: Held, views: set[tuple[str, str]]) -> bool:
