@@ -49,6 +49,7 @@ class Opening:
             with connection.transaction():
                 self._require_newer(connection, target)
                 Register(connection, self.place).prepare(target)
+                Views(connection, self.place).make_live()
             self._open(connection, Maps(self.server, self.place).live(), target)
 
     def open_all(self, live: PartitionMap, target: PartitionMap) -> None:

@@ -47,6 +47,11 @@ class Place:
             raise ConfigError(f"{name} is longer than the {_LONGEST} bytes that PostgreSQL gives a name")
         return name
 
+    @property
+    def live(self) -> str:
+        """The name of the view in the store that lists the pipeline's live slices."""
+        return _named(f"live_{self.pipeline}", [self.pipeline, "live"])
+
     def version(self, table: str, fingerprint: str, shape: str) -> str:
         """The name of a version's table in the store; ``shape`` is the digest of its columns and types."""
         return _named(table, [self.pipeline, table, fingerprint, shape])

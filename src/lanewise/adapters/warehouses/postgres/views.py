@@ -90,6 +90,13 @@ class Views:
             )  # fmt: skip
         return found
 
+    def make_live(self) -> None:
+        """The view that all open ones ask, where it isn't there."""
+        there = self.connection.execute("select to_regclass(%s)", [self._store(self.place.live)]).fetchone()
+        if not (there and there[0]):
+            statement = mapped_views.live_view(self._mapped, self.place.pipeline)
+            self.connection.execute(statement.encode())
+
     def needed(self) -> dict[str, dict[str, set[int]]]:
         """Table -> shape of a contract -> the versions that kept and prepared maps need for it."""
         found: dict[str, dict[str, set[int]]] = {}
@@ -148,7 +155,7 @@ class Views:
 
     @property
     def _mapped(self) -> mapped_views.Place:
-        return mapped_views.Place(self.place.store, self.place.pipeline)
+        return mapped_views.Place(self.place.store, self.place.live)
 
     def _store(self, table: str) -> str:
         return sql.identifier(self.place.store) + "." + sql.identifier(table)
