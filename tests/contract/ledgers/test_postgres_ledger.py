@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from lanewise.testing.ledger import LedgerContract
 from lanewise.testing.postgres import Server, kill_backend, postgres
 
 from .places import ledger_url, schema_of, worker
+from .proxy import Cut, Proxy
 
 HERE = Path("/")
 HOUR = timedelta(hours=1)
@@ -275,50 +276,54 @@ def test_a_server_restarted_between_two_commands_is_logged_in_to_again(ledger: S
     assert ledger.append("a", [Draft("t")], actor="x")[0].seq == 2
 
 
-@pytest.mark.parametrize("committed", [True, False], ids=["committed", "not committed"])
-def test_an_answer_that_was_lost_is_found_out(url: str, server: Server, committed: bool):
-    """The session is ended after the server took the commit, or instead of it; the client can't tell which."""
-    ledger = open_ledger(url, base=HERE, patience=20)
+@pytest.fixture
+def wire(server: Server) -> Iterator[Proxy]:
+    proxy = Proxy(server.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize("cut", Cut)
+def test_an_append_whose_answer_was_lost_is_found_out(url: str, server: Server, wire: Proxy, cut: Cut):
+    ledger = open_ledger(url.replace(str(server.port), str(wire.port)), base=HERE, patience=20)
     ledger.append("a", [Draft("first")], actor="x")
-    ended = []
-
-    def end(writing: Any) -> None:
-        if ended:
-            return
-        own = connection(ledger)
-        if committed:
-            own.execute("commit")
-            assert own.execute("select 1").fetchone() == (1,)
-        with server.connect() as admin:
-            kill_backend(admin, own.info.backend_pid)
-        ended.append(True)
-
-    with watching(ledger, after_telling=end):
-        written = ledger.append("a", [Draft("second"), Draft("third")], actor="x", expect=1)
-    assert ended
+    wire.cut = cut
+    written = ledger.append("a", [Draft("second"), Draft("third")], actor="x", expect=1)
+    assert wire.cuts == 1
     assert ledger.read("a", after=1) == written
     assert [event.type for event in ledger.read("a")] == ["first", "second", "third"]
     assert verify_chain(ledger.events()) is None
 
 
-def test_a_lease_whose_answer_was_lost_is_granted_once(url: str, server: Server):
-    ledger = open_ledger(url, base=HERE, patience=20)
-    ledger.append("a", [Draft("first")], actor="x")
-    ended = []
-
-    def end(writing: Any) -> None:
-        if not ended:
-            own = connection(ledger)
-            own.execute("commit")
-            assert own.execute("select 1").fetchone() == (1,)
-            with server.connect() as admin:
-                kill_backend(admin, own.info.backend_pid)
-            ended.append(True)
-
-    with watching(ledger, after_telling=end):
-        lease = ledger.acquire("s", "ana", HOUR)
+@pytest.mark.parametrize("cut", Cut)
+def test_a_lease_whose_answer_was_lost_is_held_once(url: str, server: Server, wire: Proxy, cut: Cut):
+    ledger = open_ledger(url.replace(str(server.port), str(wire.port)), base=HERE, patience=20)
+    before = ledger.acquire("s", "ben", HOUR)
+    ledger.release(before)
+    wire.cut = cut
+    lease = ledger.acquire("s", "ana", HOUR)
+    assert wire.cuts == 1
     assert ledger.holder("s") == lease
-    assert ledger.renew(lease, HOUR).fence == lease.fence
+    assert lease.fence > before.fence
+    wire.cut = cut
+    renewed = ledger.renew(lease, 2 * HOUR)
+    assert wire.cuts == 2
+    assert ledger.holder("s") == renewed
+    wire.cut = cut
+    ledger.release(renewed)
+    assert wire.cuts == 3
+    assert ledger.holder("s") is None
+
+
+def test_nobody_overtakes_a_commit_that_is_still_on_its_way(url: str, server: Server, wire: Proxy):
+    """Its session holds the lock to its end, so looking for what it wrote waits for it."""
+    ledger = open_ledger(url.replace(str(server.port), str(wire.port)), base=HERE, patience=20)
+    ledger.append("a", [Draft("first")], actor="x")
+    wire.cut = Cut.LATE
+    started = time.monotonic()
+    ledger.append("a", [Draft("second")], actor="x")
+    assert time.monotonic() - started > 0.5
+    assert [event.type for event in open_ledger(url, base=HERE).read("a")] == ["first", "second"]
 
 
 def test_a_doubt_that_can_not_be_cleared_up_is_said_to_be_one(server: Server, url: str):

@@ -6,6 +6,7 @@ that vanished between them, so that nobody waits for its lock for long.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -26,6 +27,9 @@ from lanewise.adapters.ledgers.postgres_address import Address
 from lanewise.adapters.ledgers.postgres_failures import refused_login, unavailable
 from lanewise.domain.ports import Secrets
 from lanewise.errors import LedgerUnavailable
+
+# what the driver ignores while a connection breaks is told by us, once
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 _WRITERS = 0x1A9E_0002  # advisory locks: the ledger's number, and the schema's by its name
 _MIGRATORS = 0x1A9E_0003
