@@ -24,11 +24,11 @@ INSTALL = {
 VERSIONS = tuple(INSTALL)
 SUPERUSER = "postgres"
 _SETTINGS = (
-    "fsync = off",  # a machine that dies takes the test with it; processes may die all the same
     "listen_addresses = '127.0.0.1'",
     "max_connections = 120",
     "log_min_messages = fatal",
 )
+_HASTY = ("fsync = off",)  # a machine that dies takes the test with it; processes may die all the same
 _LOGINS = f"""\
 local all {SUPERUSER} trust
 host all {SUPERUSER} 127.0.0.1/32 trust
@@ -45,6 +45,7 @@ class Server:
     binaries: Path
     home: Path
     port: int
+    durable: bool = False
     _databases: int = 0
 
     def connection(self, database: str = "postgres", **fields: str) -> Connection:
@@ -74,7 +75,7 @@ class Server:
                   "--locale=C.UTF-8")  # fmt: skip
         (data / "pg_hba.conf").write_text(_LOGINS)
         with (data / "postgresql.conf").open("a") as config:
-            config.write("\n".join(_SETTINGS) + "\n")
+            config.write("\n".join([*_SETTINGS, *([] if self.durable else _HASTY)]) + "\n")
 
     def start(self) -> None:
         """Start it, and wait until it answers; after ``stop`` again on the same port."""
@@ -101,14 +102,15 @@ class Server:
 
 
 @contextmanager
-def postgres(version: int) -> Iterator[Server]:
-    """A server of that generation, gone at the end. ``RuntimeError`` with the line that installs it."""
+def postgres(version: int, *, durable: bool = False) -> Iterator[Server]:
+    """A server of that generation, gone at the end. ``RuntimeError`` with the line that installs it. ``durable``: it
+    waits for the disk, as a real one does."""
     binaries = find_binaries(version)
     home = Path(tempfile.mkdtemp(prefix=f"lw-pg{version}-", dir="/tmp"))
     try:
         if os.geteuid() == 0:
             shutil.chown(home, SUPERUSER)
-        server = Server(version, binaries, home, 0)
+        server = Server(version, binaries, home, 0, durable)
         server.make()
         for attempt in range(3):  # another process may take the free port first
             server.port = _free_port()
