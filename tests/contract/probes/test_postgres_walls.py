@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
-from tests.contract.probes.walls import Town, by_database, by_schema, holes, told
+from tests.contract.probes.walls import Town, by_database, by_schema, by_suffix, holes, told
 
 from lanewise.domain.environment import Role
 from lanewise.domain.isolation import Outcome
@@ -168,6 +168,18 @@ def test_an_open_way_to_the_rows_is_tried_with_real_statements(server: Server):
     assert set(tried) == {"select", "insert", "update", "delete", "hold rights"}
     assert tried["insert"].statement == f'explain insert into "{store}"."v1" default values'
     assert tried["insert"].answer == f"accepted; granted to {dev} itself"
+
+
+def test_in_a_shared_schema_each_view_is_of_the_environment_that_its_name_ends_like(server: Server):
+    town = by_suffix(server, "dev", "stage", "prod")
+    assert town.measure().whole
+    dev = town.user("dev")
+    grants = [f"grant select on analytics.{view} to {dev}" for view in ("orders", "orders_stage")]
+    with town.planted("prod", *grants, removal=[]):
+        found = town.measure()
+    assert {(a.target.environment, a.target.name) for a in found.of(Outcome.ALLOWED)} == {
+        ("prod", "analytics.orders"), ("stage", "analytics.orders_stage"),
+    }  # fmt: skip
 
 
 def test_a_database_that_lets_another_environment_in_is_a_hole(server: Server):

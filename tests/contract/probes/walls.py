@@ -88,6 +88,16 @@ def by_schema(server: Server, *names: str) -> Town:
     return _town(server, [lane_on(server, name, database=database) for name in names])
 
 
+def by_suffix(server: Server, *names: str) -> Town:
+    """All share one schema of one database; prod's views have no suffix."""
+    database = server.database()
+    endings = {name: "" if name == "prod" else f"_{name}" for name in names}
+    return _town(server, [
+        lane_on(server, name, database=database, settings={"schema": "analytics", "table_suffix": ending})
+        for name, ending in endings.items()
+    ])  # fmt: skip
+
+
 def _town(server: Server, environments: Sequence[Environment]) -> Town:
     lanes = {}
     for environment in environments:

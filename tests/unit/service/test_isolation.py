@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from tests.contract.probes.walls import Shop
+from tests.unit.service.lanes import ONE, Lanes
 
+from lanewise.bootstrap import find_probe
 from lanewise.domain.environment import Connection, Environment, SecretRef
+from lanewise.domain.event import Draft
 from lanewise.domain.isolation import Attempt, Holder, Identity, Outcome, Probe, Target
-from lanewise.service.isolation import FindProbe, recorded
+from lanewise.domain.promotion import Promotion, State
+from lanewise.service.isolation import MEASURED, FindProbe, measure, recorded
 
 DENIED, ALLOWED, UNREACHABLE = Outcome.DENIED, Outcome.ALLOWED, Outcome.UNREACHABLE
 
@@ -168,3 +173,42 @@ def test_another_connection_voids_a_measurement_and_another_rule_does_not():
 
 def test_before_the_first_measurement_there_is_none():
     assert set(recorded(shop(*TWO))) == {"walls_now"}  # type: ignore[arg-type]
+
+
+def said(done: Promotion) -> str:
+    return "; ".join(verdict.reason for verdict in done.verdicts)
+
+
+def test_a_promotion_that_asks_for_isolation_waits_for_a_measurement(tmp_path: Path):
+    lanes = Lanes(tmp_path / "orders", ONE.replace("gates: [quality, schema, retained]", "gates: [isolation]"))
+    done = lanes.promote(lanes.build("v1"))
+    assert done.state is not State.SUCCEEDED
+    assert "isolation was never measured" in said(done)
+    measure(lanes.ctx(), find_probe)
+    done = lanes.promote(lanes.build("v1"))
+    assert done.state is not State.SUCCEEDED
+    assert "not separated: prod: its warehouse is files of one OS user" in said(done)
+
+
+def test_a_promotion_goes_on_after_a_whole_measurement_until_a_connection_changes(tmp_path: Path):
+    rules = ONE.replace("gates: [quality, schema, retained]", "gates: [isolation: {without: [prod, dev]}]")
+    text = rules.replace("environments: {prod: {}}", "environments: {dev: {}, stage: {}, prod: {}}")
+    lanes = Lanes(tmp_path / "orders", text)
+    build = lanes.build("v1")
+    lanes.through(build, "dev", "stage")
+    place = lanes.ctx()
+    identity = {"connection": "warehouse_stage", "role": "runner", "user": "run"}
+    walls = recorded(place)["walls_now"]
+    lanes.ledger.append("isolation/orders", [Draft(MEASURED, {
+        "walls": walls, "environments": ["stage", "qa"], "unseparated": {}, "holes": [], "doubts": [],
+        "identities": [{**identity, "environment": "stage", "against": ["qa"]}],
+        "cells": [{"identity": {**identity, "environment": "stage"}, "environment": "qa", "tries": 3, "allowed": 0,
+                   "unreachable": 0}],
+    })], actor="ana")  # fmt: skip
+    assert lanes.promote(build).state is State.SUCCEEDED
+    lanes.environments(text.replace("stage: {}", "stage: {bucket: elsewhere}"))
+    newer = lanes.build("v2")
+    lanes.through(newer, "dev", "stage")
+    done = lanes.promote(newer)
+    assert done.state is not State.SUCCEEDED
+    assert "have changed since isolation was measured" in said(done)
