@@ -48,9 +48,10 @@ class Opening:
         with self._alone() as connection:
             with connection.transaction():
                 self._require_newer(connection, target)
-                Register(connection, self.place).prepare(target)
+                content = Register(connection, self.place).prepare(target)
                 Views(connection, self.place).make_live()
             self._open(connection, Maps(self.server, self.place).live(), target)
+            Register(connection, self.place).ready(target, content)
 
     def open_all(self, live: PartitionMap, target: PartitionMap) -> None:
         """Open what ``target`` changes of ``live``, without writing it down."""

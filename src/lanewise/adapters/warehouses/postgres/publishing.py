@@ -46,7 +46,7 @@ cleared as (
     delete from {s}.prepared where pipeline = %(pipeline)s and number <= (select number from recorded))
 select number from recorded"""
 _PREPARED = """select r.content from {s}.prepared r join {s}.contents c on c.id = r.content
-    where r.pipeline = %(pipeline)s and r.number = %(number)s and c.digest = %(digest)s"""
+    where r.pipeline = %(pipeline)s and r.number = %(number)s and r.ready and c.digest = %(digest)s"""
 _KEPT = "select content from {s}.maps where pipeline = %(pipeline)s and number = %(repeats)s"
 _EMPTY = "select id as content from {s}.contents where pipeline = %(pipeline)s and digest = %(digest)s"
 _STATE = """select p.number, p.fence, p.seen, p.base, p.repeats, coalesce(c.digest, ''),

@@ -44,6 +44,11 @@ class Register:
         self.execute("insert into {s}.pointers (pipeline) values (%s) on conflict do nothing", self.place.pipeline)
         return content
 
+    def ready(self, target: PartitionMap, content: int) -> None:
+        """Its views are open: it may be published."""
+        self.execute("update {s}.prepared set ready = true where pipeline = %s and number = %s and content = %s "
+                     "and not ready", self.place.pipeline, target.number, content)  # fmt: skip
+
     def execute(self, statement: str, *parameters: Any) -> psycopg.Cursor[Any]:
         """A statement on the store; ``{s}`` is its schema."""
         return self.connection.execute(

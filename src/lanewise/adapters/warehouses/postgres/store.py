@@ -58,7 +58,8 @@ _TABLES = (
         published_at timestamptz not null default now(), primary key (pipeline, number))""",
     """create table {s}.prepared (
         pipeline text not null, number bigint not null, content bigint not null references {s}.contents on delete
-        cascade, prepared_at timestamptz not null default now(), primary key (pipeline, number, content))""",
+        cascade, ready boolean not null default false, prepared_at timestamptz not null default now(),
+        primary key (pipeline, number, content))""",
     """create table {s}.pointers (
         pipeline text primary key, number bigint not null default 0, content bigint references {s}.contents,
         fence bigint not null default 0, seen bigint not null default 0, base bigint not null default 0,
@@ -99,11 +100,13 @@ def ensure(connection: psycopg.Connection[Any], place: Place) -> None:
 
 
 def version_table(
-    connection: psycopg.Connection[Any], place: Place, table: Table, columns: Sequence[Column], fingerprint: str
-) -> tuple[int, str]:
+    connection: psycopg.Connection[Any], place: Place, table: Table, columns: Sequence[Column], fingerprint: str,
+    *, indexed: bool = True,
+) -> tuple[int, str]:  # fmt: skip
     """The number and the name (in the store) of the table for what this fingerprint computes in these columns; made
     where it isn't there, with its indexes and the guard that keeps its rows as they are. Its first column is
-    ``_lanewise_slice``. Two sessions that ask for the same one wait for each other."""
+    ``_lanewise_slice``. Two sessions that ask for the same one wait for each other. Without ``indexed`` it is for the
+    caller to call ``index_version`` when the first rows are in, in the same transaction: half of the time."""
     relation = place.version(table.name, fingerprint, shape_of(columns))
     cut = table.partition
     names = {"s": sql.Identifier(place.store), "relation": sql.Identifier(place.store, relation)}
@@ -118,8 +121,24 @@ def version_table(
     if not found[1]:
         # what was registered for a table that somebody dropped is lost: maps that name it are told as incomplete
         connection.execute(sql.SQL("delete from {s}.slices where version = %s").format(**names), [found[0]])
-        _make_version(connection, names, table, columns)
+        _make_version(connection, names, columns)
+        if indexed:
+            index_version(connection, place, relation, table, columns)
     return int(found[0]), relation
+
+
+def index_version(
+    connection: psycopg.Connection[Any], place: Place, relation: str, table: Table, columns: Sequence[Column]
+) -> None:
+    """Give a version's table its indexes; nothing where it has them."""
+    name = sql.Identifier(place.store, relation)
+    query = sql.SQL("select relhasindex from pg_class where oid = {}::regclass")
+    found = connection.execute(query.format(sql.Literal(_qualified(place.store, relation)))).fetchone()
+    if found and found[0]:
+        return
+    cut = table.partition
+    for column in (SLICE, *(c.name for c in columns if cut and c.name == cut.column)):
+        connection.execute(sql.SQL("create index on {} ({})").format(name, sql.Identifier(column)))
 
 
 def dropping(connection: psycopg.Connection[Any], place: Place) -> None:
@@ -128,18 +147,12 @@ def dropping(connection: psycopg.Connection[Any], place: Place) -> None:
 
 
 def _make_version(
-    connection: psycopg.Connection[Any], names: Mapping[str, sql.Composable], table: Table, columns: Sequence[Column]
+    connection: psycopg.Connection[Any], names: Mapping[str, sql.Composable], columns: Sequence[Column]
 ) -> None:
     listed = [sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(postgres_type(c.type))) for c in columns]
     hidden = sql.SQL("{} bigint not null").format(sql.Identifier(SLICE))
     connection.execute(sql.SQL("create table {relation} ({listed})").format(
         **names, listed=sql.SQL(", ").join([hidden, *listed])))  # fmt: skip
-    indexed = [SLICE]
-    if table.partition and table.partition.column in {c.name for c in columns}:
-        indexed.append(table.partition.column)
-    for column in indexed:
-        connection.execute(sql.SQL("create index on {relation} ({column})").format(
-            **names, column=sql.Identifier(column)))  # fmt: skip
     connection.execute(sql.SQL(
         "create trigger keep before update or delete or truncate on {relation} for each statement "
         "execute function {s}.keep()").format(**names))  # fmt: skip
