@@ -8,7 +8,7 @@ join of the seven days on the key, with changes, NULLs and sums per column. *Pla
 must do: ``count(*), sum(hash_record_extended(row(…), 0))`` of both sides on an open connection (it is blind to values
 that change rows, which ours sees). *EXCEPT ALL* counts the rows that one side has and the other has not, both ways.
 *reladiff* runs in a virtual environment of its own below ``.cache/``, timed inside its process, with an index on the
-key; of its two ways (a join, or checksums of ranges of keys) the faster one counts.
+key; it chooses a join within one database, which counts, and checksums of ranges of keys between two.
 
 The contenders take turns on one durable server, and each ratio is the median of the rounds' ratios.
 """
@@ -37,13 +37,14 @@ from lanewise.adapters.warehouses.postgres.store import ensure, version_table
 from lanewise.domain.project import Column, Grain, PartitionSpec, Table, TableKind
 from lanewise.domain.publication import Slice
 from lanewise.publication.mapped_views import SLICE
-from lanewise.testing.postgres import Server, postgres
+from lanewise.testing.postgres import SUPERUSER, Server, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = ROOT / ".cache" / "reladiff"
 RELADIFF = ("reladiff==0.6.0", "psycopg2-binary==2.9.13")
 PLACE = Place("prod", "bench", "analytics", "", "lanewise_prod", "lanewise_prod_runs")
 ROWS, DAYS = 1_000_000, 365
+WHAT = f"comparing {ROWS:,} rows of 12 columns, 2% of days changed"
 CHANGED = range(20, DAYS, 52)  # days: seven, which is 2%
 # name, type, and how a row number makes the value; ``{fault}`` is 1 in the rows that differ
 MADE = (
@@ -81,9 +82,9 @@ class _Side:
 
 
 def figures(*, quick: bool) -> list[Figure]:
-    """Three ratios. ``SystemExit`` when a contender finds something else than what was planted, or reladiff can't be
-    had."""
-    rounds = 3 if quick else 9
+    """Three ratios that have a limit, and reladiff's other way to look at. ``SystemExit`` when a contender finds
+    something else than what was planted."""
+    missing = _install()
     with _laid_out() as (server, login, connection, old, new):
         names = ", ".join(name for name, _, _ in MADE)
         contenders: dict[str, Callable[[], float]] = {
@@ -91,25 +92,34 @@ def figures(*, quick: bool) -> list[Figure]:
             "plain": lambda: _timed(connection, [_plain(names, side) for side in (old, new)]),
             "except": lambda: _timed(connection, [_except(names, one, two) for one, two in ((old, new), (new, old))]),
         }
+        address = f"postgresql://{SUPERUSER}@127.0.0.1:{server.port}/{connection.info.dbname}"
+        if not missing:
+            contenders["join"] = lambda: _reladiff("joindiff", address, (old, new))
         taken: dict[str, list[float]] = {name: [] for name in contenders}
-        for number in range(rounds + 1):
+        for number in range((3 if quick else 9) + 1):
             for name, run in contenders.items():
                 seconds = run()
                 if number:
                     taken[name].append(seconds)
-        _say(taken)
         found = [
             _figure(taken, "plain", "the plain checksum query of both sides", 1.3),
             _figure(taken, "except", "EXCEPT ALL both ways", 1 / 3),
         ]
-        return [*found, _reladiff(server, connection, (old, new), taken, 1 if quick else 2)]
+        if missing:
+            print(missing, file=sys.stderr, flush=True)
+            return [*found, Figure(f"{WHAT}: NOT MEASURED, {missing}", 1, 1 / 5, "×", 1, "reladiff")]
+        taken["hash"] = [_reladiff("hashdiff", address, (old, new))] * len(taken["ours"])  # it takes most of a minute
+        _say(taken)
+        return [
+            *found,
+            _figure(taken, "join", f"{RELADIFF[0]} by a join, as it does within a database", 1 / 5),
+            _figure(taken, "hash", f"{RELADIFF[0]} by checksums of ranges of keys (once)", None),
+        ]
 
 
-def _figure(taken: dict[str, list[float]], name: str, against: str, limit: float) -> Figure:
+def _figure(taken: dict[str, list[float]], name: str, against: str, limit: float | None) -> Figure:
     ratio = statistics.median(ours / theirs for ours, theirs in zip(taken["ours"], taken[name], strict=True))
-    seconds = statistics.median(taken[name])
-    return Figure(f"comparing {ROWS:,} × {len(MADE)}, 2% of days changed", ratio, limit, "×", ratio,
-                  f"{against} ({seconds:.2f} s)")  # fmt: skip
+    return Figure(WHAT, ratio, limit, "×", ratio, f"{against} ({statistics.median(taken[name]):.2f} s)")
 
 
 @contextmanager
@@ -183,39 +193,32 @@ def _timed(connection: psycopg.Connection[Any], statements: Sequence[str]) -> fl
     return seconds
 
 
-def _reladiff(
-    server: Server, connection: psycopg.Connection[Any], sides: tuple[_Side, _Side], taken: dict[str, list[float]],
-    rounds: int,
-) -> Figure:  # fmt: skip
-    """reladiff takes half a minute and more: it has rounds of its own, with ours between them."""
-    python = PEER / "bin" / "python"
-    uv = ROOT / ".boot" / "bin" / "uv"
-    if not (PEER / "bin" / "reladiff").exists():
-        for command in (
-            [str(uv), "venv", "--quiet", "--clear", "--python", sys.executable, str(PEER)],
-            [str(uv), "pip", "install", "--quiet", "--no-config", "--python", str(python), *RELADIFF],
-        ):
-            if subprocess.run(command, check=False).returncode:
-                raise SystemExit(f"reladiff can't be installed: {' '.join(command)}")
-    columns = [name for name, _, _ in MADE if name != "id"]
-    address = f"postgresql://postgres@127.0.0.1:{server.port}/{connection.info.dbname}"
-    asked = json.dumps([address, [side.name for side in sides], columns])
-    seconds: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for way in ("joindiff", "hashdiff"):
-            script = str(Path(__file__).with_name("peer_reladiff.py"))
-            done = subprocess.run([str(python), script, way, asked], capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise SystemExit(f"reladiff ({way}) did not finish: {done.stderr.strip().splitlines()[-1:]}")
-            told = json.loads(done.stdout.splitlines()[-1])
-            if told["changed"] != _planted():
-                raise SystemExit(f"reladiff ({way}) found {told['changed']} changed keys, and {_planted()} are")
-            seconds.setdefault(way, []).append(told["seconds"])
-    _say(seconds)
-    best = min(seconds, key=lambda way: statistics.median(seconds[way]))
-    theirs, ours = statistics.median(seconds[best]), statistics.median(taken["ours"])
-    return Figure(f"comparing {ROWS:,} × {len(MADE)}, 2% of days changed", ours / theirs, 1 / 5, "×", ours / theirs,
-                  f"reladiff 0.6.0 {best} ({theirs:.2f} s)")  # fmt: skip
+def _install() -> str:
+    """Make reladiff's environment where it is missing; what went wrong, if something did."""
+    python, uv = PEER / "bin" / "python", ROOT / ".boot" / "bin" / "uv"
+    if (PEER / "bin" / "reladiff").exists():
+        return ""
+    for command in (
+        [str(uv), "venv", "--quiet", "--clear", "--python", sys.executable, str(PEER)],
+        [str(uv), "pip", "install", "--quiet", "--no-config", "--python", str(python), *RELADIFF],
+    ):
+        try:
+            subprocess.run(command, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return f"reladiff can't be installed: {' '.join(command[1:3])} failed"
+    return ""
+
+
+def _reladiff(way: str, address: str, sides: tuple[_Side, _Side]) -> float:
+    asked = json.dumps([address, [side.name for side in sides], [name for name, _, _ in MADE if name != "id"]])
+    command = [str(PEER / "bin" / "python"), str(Path(__file__).with_name("peer_reladiff.py")), way, asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"reladiff ({way}) did not finish: {done.stderr.strip().splitlines()[-1:]}")
+    told = json.loads(done.stdout.splitlines()[-1])
+    if told["changed"] != _planted():
+        raise SystemExit(f"reladiff ({way}) found {told['changed']} changed keys, and {_planted()} are")
+    return float(told["seconds"])
 
 
 def _say(seconds: dict[str, list[float]]) -> None:
