@@ -27,7 +27,7 @@ from lanewise.adapters.warehouses.postgres.locations import location
 from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.adapters.warehouses.postgres.reading import Reading, count_partitions, guarded, rows_of
 from lanewise.adapters.warehouses.postgres.rooms import quoted
-from lanewise.adapters.warehouses.postgres.store import version_table
+from lanewise.adapters.warehouses.postgres.store import index_version, version_table
 from lanewise.domain.project import Table, TableKind
 from lanewise.domain.publication import Slice, TableMap
 from lanewise.domain.run import RunRequest
@@ -90,10 +90,12 @@ class Stager:
         """Partition -> its new slice; one of no rows where nothing was written."""
         table = reading.table
         fingerprint = version_of(self.request, table)
-        version = Version(*version_table(self.connection, self.place, table, reading.columns, fingerprint))
+        made = version_table(self.connection, self.place, table, reading.columns, fingerprint, indexed=False)
+        version = Version(*made)
         numbers = dict(zip(partitions, self._numbers(len(partitions)), strict=True))
         written = {p: numbers[p] for p in partitions if counts.get(p)}
         rows = self._insert(reading, version, written, counts) if written else {}
+        index_version(self.connection, self.place, version.relation, table, reading.columns)
         width = self._width(version, sum(rows.values()))
         slices = {
             p: Slice(table.name, p, fingerprint, location(version.relation, number), rows.get(number, 0),
@@ -119,7 +121,10 @@ class Stager:
             sql.Literal(list(numbers)), sql.Literal(list(numbers.values()))
         )
         taken = sql.SQL(", ").join(sql.Identifier("fresh", c.name) for c in reading.columns)
-        shape = sql.SQL("insert into {} ({}, {}) select {}, named.number from ({}) as fresh join {} on {} = named.name")
+        shape = sql.SQL(  # in order: a partition's rows lie together, and the indexes grow at their end
+            "insert into {} ({}, {}) select {}, named.number from ({}) as fresh join {} on {} = named.name"
+            " order by named.number"
+        )
         part, rows = sql.Identifier("fresh", PARTITION), _merged(reading, state)
         query = shape.format(into, columns, slot, taken, rows, named, part)
         inserted = guarded(self.connection, query, reading).rowcount
