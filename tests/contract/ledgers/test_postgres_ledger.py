@@ -56,7 +56,7 @@ def database(ledger: SqlLedger) -> PostgresDatabase:
 
 def connection(ledger: SqlLedger) -> psycopg.Connection[Any]:
     """The connection of this thread."""
-    return database(ledger)._connection()
+    return database(ledger).sessions.session()
 
 
 def refused(ledger: SqlLedger) -> LedgerUnavailable:
@@ -154,7 +154,7 @@ def test_readers_wait_for_no_writer(ledger: SqlLedger, url: str):
 
 
 def test_a_writer_that_vanished_is_ended_by_the_server(ledger: SqlLedger, url: str, monkeypatch: pytest.MonkeyPatch):
-    from lanewise.adapters.ledgers import postgres as module
+    from lanewise.adapters.ledgers import postgres_session as module
 
     ledger.append("a", [Draft("t")], actor="x")
     monkeypatch.setattr(module, "_VANISHED", 0.2)

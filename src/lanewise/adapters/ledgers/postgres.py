@@ -6,13 +6,10 @@ that vanished between them, so that nobody waits for its lock for long.
 
 from __future__ import annotations
 
-import logging
-import os
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -24,40 +21,32 @@ from psycopg import sql as quoted
 from lanewise.adapters.ledgers import statements as sql
 from lanewise.adapters.ledgers.database import Result, Row, Writing
 from lanewise.adapters.ledgers.postgres_address import Address
-from lanewise.adapters.ledgers.postgres_failures import refused_login, unavailable
+from lanewise.adapters.ledgers.postgres_failures import unavailable
+from lanewise.adapters.ledgers.postgres_session import Sessions
 from lanewise.domain.ports import Secrets
 from lanewise.errors import LedgerUnavailable
 
-# what the driver ignores while a connection breaks is told by us, once
-logging.getLogger("psycopg").setLevel(logging.ERROR)
-
 _WRITERS = 0x1A9E_0002  # advisory locks: the ledger's number, and the schema's by its name
 _MIGRATORS = 0x1A9E_0003
-_VANISHED = 10  # seconds without a word within a transaction, after which the server ends a writer
 _PAUSE = 0.1  # seconds between two tries to reach a server whose answer to a commit was lost
-
-_SETTINGS = """select set_config('search_path', %(path)s, false), set_config('lock_timeout', %(patience)s, false),
-    set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', %(vanished)s, false),
-    case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', false) end"""
 
 
 class PostgresDatabase:
-    """Implements ``Database``. Each thread has a connection of its own, opened when it is first needed."""
+    """Implements ``Database``. Connects to nothing before it is asked."""
 
     clock = """to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""
 
     def __init__(self, address: Address, secrets: Secrets | None, patience: float) -> None:
         """``patience``: seconds to wait for a lock, and for a server that went away while a write was committed."""
         self.address = address
-        self._secrets = secrets
+        self.sessions = Sessions(address, secrets, patience)
         self._patience = patience
-        self._own = threading.local()
 
     def rows(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Any]:
         """See ``Database.rows``. A schema without the tables is an empty ledger."""
 
         def look(connection: psycopg.Connection[Any]) -> list[Any]:
-            if self._found() is None:
+            if self.sessions.schema() is None:
                 return []
             return connection.execute(_translated(statement), parameters).fetchall()
 
@@ -87,7 +76,7 @@ class PostgresDatabase:
 
     def schema(self) -> str | None:
         """See ``Database.schema``."""
-        return self._twice(lambda _: self._found())
+        return self._twice(lambda _: self.sessions.schema())
 
     def migrate(self) -> None:
         """See ``Database.migrate``. ``LedgerUnavailable`` with the way on where this login may not."""
@@ -95,22 +84,22 @@ class PostgresDatabase:
 
         lock = f"select pg_advisory_xact_lock({_MIGRATORS}, hashtext(current_schema()))"
         try:
-            with self._connect() as connection:  # closed at the end
+            with self.sessions.connect() as connection:  # closed at the end
                 connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [_MIGRATORS, self.address.schema])
+                _require_unicode(connection, self.address)
                 if not _exists(connection, self.address.schema):
-                    _require_unicode(connection, self.address)
                     connection.execute(quoted.SQL("create schema {}").format(quoted.Identifier(self.address.schema)))
                 connection.execute("select pg_advisory_unlock_all()")
-            upgrade("postgresql+psycopg://", lambda: self._connect(autocommit=False), lock)
-            self._own.found = None  # looked for anew
+            upgrade("postgresql+psycopg://", lambda: self.sessions.connect(autocommit=False), lock)
+            self.sessions.look_again()
         except pg.InsufficientPrivilege:
-            raise _may_not_migrate(self.address, self._found()) from None
+            raise _may_not_migrate(self.address, self.sessions.schema()) from None
         except psycopg.Error as error:
             raise unavailable(self.address, error) from None
 
     def _attempt(self, work: Callable[[Writing], Result]) -> Result:
         try:
-            connection = self._connection()
+            connection = self.sessions.session()
         except LedgerUnavailable as error:
             raise _Lost(error, connecting=True) from None
         writing = _PostgresWriting(connection)
@@ -138,71 +127,15 @@ class PostgresDatabase:
     def _twice(self, look: Callable[[psycopg.Connection[Any]], Result]) -> Result:
         """Look once more on a new connection where the one at hand was lost since."""
         for last in (False, True):
-            connection = self._connection()
+            connection = self.sessions.session()
             try:
                 return look(connection)
-            except psycopg.DataError:
-                raise
             except psycopg.Error as error:
+                if isinstance(error, psycopg.DataError) and error.sqlstate is None:
+                    raise  # the driver's: no text of PostgreSQL's holds that
                 if last or not connection.closed:
                     raise unavailable(self.address, error) from None
         raise AssertionError("the second look returns or raises")
-
-    def _found(self) -> str | None:
-        """The migration that this thread's connection saw; looked for anew until there is one."""
-        if self._own.found is None:
-            self._own.found = _schema(self._own.held.connection, self.address)
-        found: str | None = self._own.found
-        return found
-
-    def _connection(self) -> psycopg.Connection[Any]:
-        """This thread's connection, in autocommit. A forked child gets one of its own."""
-        held: _Held | None = getattr(self._own, "held", None)
-        if held is None or held.connection.closed or held.process != os.getpid():
-            try:
-                held = _Held(self._connect())
-                self._own.found = _schema(held.connection, self.address)
-            except psycopg.Error as error:
-                raise unavailable(self.address, error) from None
-            self._own.held = held
-        return held.connection
-
-    def _connect(self, *, autocommit: bool = True) -> psycopg.Connection[Any]:
-        connection = self._login()
-        path = quoted.SQL("{}, pg_temp").format(quoted.Identifier(self.address.schema)).as_string(connection)
-        milliseconds = {"patience": f"{self._patience * 1000:.0f}", "vanished": str(_VANISHED * 1000)}
-        try:
-            connection.execute(_SETTINGS, {"path": path, **milliseconds})
-            connection.autocommit = autocommit
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _login(self) -> psycopg.Connection[Any]:
-        reference, parameters = self.address.password, self.address.parameters
-        if reference is None or self._secrets is None:
-            return psycopg.connect(**parameters, autocommit=True)  # type: ignore[arg-type] # libpq's own, as text
-        password = self._secrets.resolve(reference)
-        try:
-            return psycopg.connect(**parameters, password=password, autocommit=True)  # type: ignore[arg-type] # as above
-        except psycopg.OperationalError as error:
-            rotated = self._secrets.resolve(reference) if refused_login(error) else password
-            if rotated == password:
-                raise
-            return psycopg.connect(**parameters, password=rotated, autocommit=True)  # type: ignore[arg-type] # as above
-
-
-class _Held:
-    """A thread's connection, closed when the thread is gone; a forked child lets its parent's be."""
-
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.connection, self.process = connection, os.getpid()
-
-    def __del__(self) -> None:
-        if self.process == os.getpid():
-            with suppress(psycopg.Error):
-                self.connection.close()
 
 
 class _PostgresWriting:
@@ -253,20 +186,6 @@ def _translated(statement: str) -> Any:
 
 def _exists(connection: psycopg.Connection[Any], schema: str) -> bool:
     return connection.execute("select 1 from pg_namespace where nspname = %s", [schema]).fetchone() is not None
-
-
-def _schema(connection: psycopg.Connection[Any], address: Address) -> str | None:
-    """Qualified: a schema that this login may not use would be passed over in silence by the search path."""
-    statement = quoted.SQL("select version_num from {}.alembic_version").format(quoted.Identifier(address.schema))
-    try:
-        row = connection.execute(statement).fetchone()
-    except (pg.UndefinedTable, pg.InvalidSchemaName):
-        return None
-    if row and row[0] > sql.SCHEMA:
-        raise LedgerUnavailable(
-            f"the ledger {address} was written by a newer Lanewise (schema {row[0]})", hint="upgrade lanewise"
-        )
-    return row[0] if row else None
 
 
 def _require_unicode(connection: psycopg.Connection[Any], address: Address) -> None:

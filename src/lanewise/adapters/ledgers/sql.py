@@ -109,4 +109,7 @@ def _postgres(url: str, secrets: Secrets | None, patience: float) -> Database:
         from lanewise.adapters.ledgers.postgres_address import parse  # noqa: PLC0415
     except ImportError:
         raise WrongInput("a ledger on PostgreSQL needs its driver", hint="pip install 'lanewise[postgres]'") from None
-    return PostgresDatabase(parse(url), secrets, patience)
+    address = parse(url)
+    if address.password is not None and secrets is None:
+        raise WrongInput("the ledger's URL refers to a secret, and there is nothing here to resolve it")
+    return PostgresDatabase(address, secrets, patience)
