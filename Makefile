@@ -34,6 +34,8 @@ lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/lint-imports
 
 test: lint ## Lint, then every test
+	@said=$$($(BIN)/python -W ignore -c 'from lanewise.testing import postgres as p; [p.find_binaries(v) for v in p.VERSIONS]' 2>&1) \
+		|| { echo "$$said" | tail -1 | sed 's/^RuntimeError: //'; exit 1; }
 	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal
 
 bench: setup ## Measure, each figure as a ratio within one run
