@@ -145,9 +145,9 @@ class Inputs:
         if not views:
             return {}
         with self.server.session() as connection:
+            connection.execute(_STEADY)
             if not _store_is_readable(connection, self.place):
                 return {}
-            connection.execute(_STEADY)
             return {
                 name: pin for name, (schema, relation) in views.items()
                 if (pin := self._released_pin(connection, name, schema, relation))
