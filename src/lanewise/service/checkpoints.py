@@ -65,7 +65,10 @@ class CheckpointFolder:
                 _write_once(self._key_path, pem, mode=0o600)
             key = self._private()
             if key is None:
-                raise LedgerTampered(f"the key {self._key_path} that signed the checkpoints is gone", hint=_RESTORE)
+                raise LedgerTampered(
+                    f"the key {self._key_path} that signed the checkpoints is gone",
+                    hint=f"on another machine than signed before, copy it there; else {_RESTORE}",
+                )
             pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
             _write_once(self.path / f"{key_id(key.public_key())}.pub", pem, mode=0o644)
         return key

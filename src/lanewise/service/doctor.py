@@ -72,6 +72,7 @@ def examine(ctx: Context, name: str, find_login: FindLogin) -> Diagnosis:
     if ctx.project.inputs:
         findings += _place("inputs", lambda: _inputs(ctx, environment))
     findings += _place("build store", lambda: _builds(ctx))
+    findings += _left_behind(ctx)
     findings += _place("ledger", lambda: f"{ctx.ledger.head()[0]:,} events")
     redact = ctx.secrets.redact  # errors carry no values; an adapter that forgets so is still not printed
     return Diagnosis(name, tuple(replace(f, said=redact(f.said), hint=redact(f.hint)) for f in findings))
@@ -232,6 +233,16 @@ def _inputs(ctx: Context, environment: Environment) -> str:
         kind = "folder" if source.type == "files" else "file"
         raise NotFound(f"{kind} of inputs", str(place), hint=f"create it, or correct `path` of {source.name}")
     return f"come from {place}"
+
+
+def _left_behind(ctx: Context) -> Iterator[Finding]:
+    """A shared record of builds that nobody else has: another machine could neither finish nor roll back."""
+    builds = ctx.config.builds
+    if ctx.config.ledger.startswith("postgres") and "://" not in builds and not Path(builds).is_absolute():
+        said = (
+            f"{builds} lies in this folder, and the ledger is shared: other machines lack the builds that it tells of"
+        )
+        yield Finding("build store", State.WARNING, said, "keep them where all reach them: builds: s3://… or file:///…")
 
 
 def _builds(ctx: Context) -> str:

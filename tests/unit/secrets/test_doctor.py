@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -342,3 +342,17 @@ def test_a_connection_that_only_pipeline_code_can_use_is_no_failure(tmp_path: Pa
     diagnosis = examine(Bench(tmp_path, {"pg": Connection("pg", "postgres", {"user": "svc"})}), "prod", lambda _: login)
     assert diagnosis.well
     assert "names no database" in about(diagnosis, "pg").said
+
+
+@pytest.mark.parametrize(
+    ("ledger", "builds", "warned"),
+    [("postgresql://pg/l", ".lanewise/builds", True), ("postgresql://pg/l", "s3://builds", False),
+     ("postgresql://pg/l", "/mnt/builds", False), ("sqlite:///.lanewise/ledger.db", ".lanewise/builds", False)],
+)  # fmt: skip
+def test_a_shared_record_of_builds_that_nobody_else_has_is_a_warning(
+    tmp_path: Path, ledger: str, builds: str, warned: bool
+):
+    found = bench(tmp_path)
+    found.config = replace(found.config, ledger=ledger, builds=builds)
+    warnings = [f for f in examine(found, "prod", no_login).findings if f.state is State.WARNING]
+    assert [f.subject for f in warnings] == (["build store"] if warned else [])
