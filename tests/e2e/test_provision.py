@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.e2e.road import PROJECT, write_project
+from tests.e2e.road import PROJECT, SCRIPT, write_project
 
 from lanewise.cli.app import main
 from lanewise.testing.postgres import SUPERUSER, Server
@@ -19,6 +19,7 @@ identity: declared
 defaults:
   src_conn: "warehouse_{{env}}"
   schema: analytics
+  table_suffix: ""
   bucket: "raw-{{env}}"
   service_account: "sa-{{env}}"
 environments: {{stage: {{}}, prod: {{}}}}
@@ -253,3 +254,23 @@ def test_a_run_can_touch_the_rooms_of_its_own_environment_alone(walled: Typist) 
         with walled.connect("read") as reader:
             assert reader.execute("select id from analytics.orders").fetchall() == [(2,)]
         one.execute("drop table lanewise_prod_runs.run_1_orders")
+
+
+def test_a_build_goes_through_both_lanes_with_their_own_logins(typist: Typist) -> None:
+    """Runs write as the runner, Lanewise publishes as the publisher, and nothing is left different by it."""
+    (typist.root / "pipelines" / "orders.sh").write_text(SCRIPT.replace("@BUILD@", "v1"))
+    text = (typist.root / "environments.yaml").read_text()
+    limited = text.replace("defaults:\n", "defaults:\n  data: {from: 2013-01-01, to: 2013-01-02}\n")
+    (typist.root / "environments.yaml").write_text(limited)
+    for environment in ("stage", "prod"):
+        typist.lane(environment, "--apply")
+    for environment in ("stage", "prod"):
+        with pytest.raises(SystemExit) as ended:
+            main(["-C", str(typist.root), "promote", "--to", environment])
+        assert not ended.value.code, typist.capsys.readouterr()
+        with typist.connect("read", environment) as connection:
+            assert connection.execute("select count(*) from analytics.orders_daily").fetchone() == (6,)
+            said = refusals(connection, ["delete from analytics.orders_daily", f"table lanewise_{environment}.maps"])
+            assert said[1] == "InsufficientPrivilege"
+            assert "PASSED" not in said[0]
+        typist.lane(environment, "--check")

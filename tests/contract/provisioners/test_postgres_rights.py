@@ -280,10 +280,14 @@ def test_other_peoples_tables_in_the_public_schema_are_left_alone(server: Server
         connection.execute(f"grant usage on schema analytics_prod to loader_{database}")
         connection.execute("create table analytics_prod.theirs (id int)")
         connection.execute(f"alter table analytics_prod.theirs owner to loader_{database}")
+        connection.execute(f"create role writers_{database}")
+        connection.execute(f"grant insert on analytics_prod.theirs to writers_{database}")
+        connection.execute(f"create role writer_{database} login in role writers_{database}")
     lane = Lane(server, lane_on(server, database=database), Passwords())
     warnings = lane.look().warnings
     assert any("other people's tables" in line for line in warnings)
-    assert any(f"loader_{database} owns things here and could log in no more" in line for line in warnings)
+    assert any(f"loader_{database} has rights here and could log in no more" in line for line in warnings)
+    assert any(f"writer_{database} has rights here and could log in no more" in line for line in warnings)
     connects = replace(lane, environment=lane_on(server, database=database, connects=[f"loader_{database}"]))
     connects.apply()
     with server.connect(database, f"loader_{database}", "x") as connection:

@@ -80,7 +80,14 @@ def test_nothing_differs_from_what_was_provisioned_after_publishing_opening_and_
     assert lane.look().changes == ()
     live.open().revert(1, base=2, fence=3)
     assert lane.look().changes == ()
-    assert [row[1] for row in live.read("orders")] == [1]
+    live.open().drop([holding for holding in live.open().holdings() if holding.maps == (2,)])
+    with lane.connect(Role.READER) as reader:  # the publisher sees that somebody else's transaction is under way
+        with reader.transaction():
+            reader.execute("select * from analytics_prod.orders")
+            assert live.open().compact() == ()
+        assert live.open().compact() == ("orders",)
+        assert [row[1] for row in reader.execute("select * from analytics_prod.orders")] == [1]
+    assert lane.look().changes == ()
 
 
 REFUSED = (

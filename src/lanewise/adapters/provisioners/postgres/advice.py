@@ -45,7 +45,7 @@ def warnings(wanted: Desired, actual: Actual, lane: Environment) -> Iterator[str
     yield from (f"everybody may call {routine}" for routine in actual.definers)
     if not wanted.shared and _everybody_connects(wanted, actual):
         for login in actual.would_lose:
-            yield f"{login} owns things here and could log in no more: list it in the connection's `connects`"
+            yield f"{login} has rights here and could log in no more: list it in the connection's `connects`"
 
 
 def _everybody_connects(wanted: Desired, actual: Actual) -> bool:

@@ -120,9 +120,12 @@ where p.prosecdef and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
                   and d.deptype = 'e') order by 1"""
 
 _WOULD_LOSE = """
+with named(id) as (
+    select relowner from pg_class
+    union select x.grantee from pg_class c cross join aclexplode(c.relacl) x where x.grantee <> 0)
 select r.rolname from pg_roles r
 where r.rolcanlogin and not r.rolsuper and r.rolname <> all(%(known)s)
-  and exists (select 1 from pg_class c where c.relowner = r.oid)
+  and exists (select 1 from named where pg_has_role(r.oid, named.id, 'USAGE'))
   and not exists (select 1 from pg_database d cross join aclexplode(d.datacl) x
                   where d.datname = current_database() and x.privilege_type = 'CONNECT'
                     and x.grantee <> 0 and pg_has_role(r.oid, x.grantee, 'USAGE'))

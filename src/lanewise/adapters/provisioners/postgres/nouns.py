@@ -165,4 +165,4 @@ class Actual:
     inputs: Mapping[tuple[str, str], str]  # declared input -> owner, those that are there
     held: tuple[Held, ...]
     definers: tuple[str, ...] = ()  # SECURITY DEFINER routines of other people that everybody may call
-    would_lose: tuple[str, ...] = ()  # logins that own things here and can connect only as everybody can
+    would_lose: tuple[str, ...] = ()  # logins with rights here that can connect only as everybody can
