@@ -94,11 +94,15 @@ HOLES = (
          ("alter default privileges for role {runner} revoke all on tables from public",),
          ("use", "future tables {rooms} by {runner}"), "truncate"),
     Hole("a role that reads all data", ("grant pg_read_all_data to {dev}",), ("revoke pg_read_all_data from {dev}",),
-         ("be in a role that reads or writes everything", "server *"), "pg_read_all_data"),
+         ("be in a role above grants", "server *"), "pg_read_all_data"),
     Hole("a role that writes all data", ("grant pg_write_all_data to {dev}",), ("revoke pg_write_all_data from {dev}",),
          ("hold rights", "table {store}.v1"), "insert, update, delete; by a role that is above grants"),
     Hole("a superuser", ("alter role {dev} superuser",), ("alter role {dev} nosuperuser",),
          ("stand above grants", "server *"), "superuser"),
+    Hole("a group that may make roles", ("create role {group} nologin createrole", "grant {group} to {dev}"),
+         ("drop role {group}",), ("stand above grants", "server *"), "createrole"),
+    Hole("one who may end sessions", ("grant pg_signal_backend to {dev}",), ("revoke pg_signal_backend from {dev}",),
+         ("be in a role above grants", "server *"), "pg_signal_backend"),
     Hole("one who passes row security", ("alter role {dev} bypassrls",), ("alter role {dev} nobypassrls",),
          ("stand above grants", "server *"), "bypassrls"),
     Hole("a table that it owns", ("alter table {store}.v1 owner to {dev}",),
@@ -155,6 +159,16 @@ def test_a_grant_to_one_identity_is_told_of_no_other(town: Town):
     with town.planted("prod", f"grant select on {store}.v1 to {dev}", removal=[f"revoke all on {store}.v1 from {dev}"]):
         found = town.measure()
     assert holes(found) == {("dev runner", "hold rights", "table", f"{store}.v1")}
+
+
+def test_the_right_to_lock_a_table_is_found_where_servers_know_it(postgres18: Server):
+    town = by_schema(postgres18, "dev", "prod")
+    store, dev = town.place("prod").store, town.user("dev")
+    with town.planted("prod", f"grant maintain on {store}.v1 to {dev}", removal=[]):
+        found = town.measure()
+    assert [(a.target.name, a.answer) for a in found.of(Outcome.ALLOWED)] == [
+        (f"{store}.v1", f"maintain; granted to {dev} itself")
+    ]
 
 
 def test_an_open_way_to_the_rows_is_tried_with_real_statements(server: Server):

@@ -89,7 +89,11 @@ def scope_of(
 
 
 _SYSTEM = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
-_TABLE_RIGHTS = "array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']"
+TABLE_RIGHTS = (
+    "array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger'] || case when "
+    "current_setting('server_version_num')::int >= 170000 then array['maintain'] else array[]::text[] end"
+)
+"""MAINTAIN (from 17 on) is to lock a table, among others."""
 
 _ME = "with me as materialized (select oid from pg_roles where pg_has_role(%(who)s::name, oid, 'member'))"
 """Whom the identity can be, itself included: what it does not inherit, SET ROLE gives it."""
@@ -100,14 +104,13 @@ RELATIONS = f"""
     (select a.attname from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
         order by c.relkind <> 'S' and has_column_privilege(%(who)s::name, c.oid, a.attnum, 'update') desc, a.attnum
         limit 1) as col,
-    case when c.relkind = 'S'
-        then array(select r from unnest(array['select', 'update', 'usage']) r
-            where exists (select from me where has_sequence_privilege(me.oid, c.oid, r)))
-        else array(select r from unnest({_TABLE_RIGHTS}) r where exists (
-            select from me where has_table_privilege(me.oid, c.oid, r)
-            or r in ('select', 'insert', 'update', 'references') and has_any_column_privilege(me.oid, c.oid, r)))
-    end || array(select 'ownership' where exists (select from me where me.oid = c.relowner)) as held
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    k.rights, array(select r from unnest(k.rights) r where exists (select from me where case
+        when c.relkind = 'S' then has_sequence_privilege(me.oid, c.oid, r)
+        else has_table_privilege(me.oid, c.oid, r)
+            or r in ('select', 'insert', 'update', 'references') and has_any_column_privilege(me.oid, c.oid, r) end)
+    ) || array(select 'ownership' where exists (select from me where me.oid = c.relowner)) as held
+from pg_class c join pg_namespace n on n.oid = c.relnamespace, lateral (select case
+    when c.relkind = 'S' then array['select', 'update', 'usage'] else {TABLE_RIGHTS} end) k (rights)
 where c.relkind in ('r', 'p', 'v', 'm', 'f', 'S') and {_SYSTEM} and (
     %(every)s or n.nspname || '.' || c.relname = any(%(inputs)s::text[])
     or pg_get_userbyid(c.relowner) = any(%(roles)s::text[]) and not n.nspname = any(%(schemas)s::text[])

@@ -8,7 +8,7 @@ from threading import Lock
 
 from psycopg import sql
 
-from lanewise.adapters.probes.postgres.catalog import users
+from lanewise.adapters.probes.postgres.catalog import TABLE_RIGHTS, users
 from lanewise.adapters.probes.postgres.session import Refusal, session, where
 from lanewise.adapters.probes.postgres.tries import absent_name
 from lanewise.adapters.warehouses.postgres.place import Place
@@ -16,14 +16,14 @@ from lanewise.domain.environment import Connection, Environment, Role
 from lanewise.domain.isolation import Attempt, Holder, Identity, Outcome, Target
 from lanewise.domain.ports import Secrets
 
-_ASK = """
+_ASK = f"""
 select u.rolname::text as who, array(
-    select r from unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger']) r
+    select r from unnest({TABLE_RIGHTS}) r
     where exists (select from pg_roles me where pg_has_role(u.oid, me.oid, 'member')
         and has_table_privilege(me.oid, c.oid, r))) as may
 from pg_roles u, pg_class c join pg_namespace n on n.oid = c.relnamespace
 where u.rolname = any(%(users)s::text[]) and n.nspname = %(schema)s and c.relname = %(name)s
-"""
+"""  # noqa: S608 - made of a constant
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from lanewise.adapters.probes.postgres.session import Session
 from lanewise.domain.isolation import Attempt, Outcome, Target
 
 _ATTRIBUTES = """
-select array(select word from (values (rolsuper, 'superuser'), (rolbypassrls, 'bypassrls'),
-    (rolcreaterole, 'createrole'), (rolreplication, 'replication')) a (has, word) where has) as found
-from pg_roles where rolname = %(who)s
+select array(select distinct word from pg_roles, lateral (values (rolsuper, 'superuser'), (rolbypassrls, 'bypassrls'),
+    (rolcreaterole, 'createrole'), (rolreplication, 'replication')) a (has, word)
+    where has and pg_has_role(%(who)s::name, oid, 'member') order by 1) as found
 """
 
 _PREDEFINED = """
 select rolname::text as role from pg_roles where rolname in ('pg_read_all_data', 'pg_write_all_data',
-    'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', 'pg_maintain')
+    'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program', 'pg_maintain', 'pg_signal_backend')
     and pg_has_role(%(who)s::name, oid, 'member')
     and not (select rolsuper from pg_roles where rolname = %(who)s) order by 1
 """
@@ -40,12 +40,12 @@ def above_grants(session: Session, target: Target) -> Iterator[Attempt]:
     found = session.rows(_ATTRIBUTES)[0]["found"]
     yield Attempt(
         identity, target, "stand above grants",
-        "select rolsuper, rolbypassrls, rolcreaterole, rolreplication from pg_roles where rolname = current_user",
+        "select rolsuper, rolbypassrls, rolcreaterole, rolreplication from pg_roles where pg_has_role(oid, 'member')",
         Outcome.ALLOWED if found else Outcome.DENIED, ", ".join(found) or "none of them",
     )  # fmt: skip
     roles = [row["role"] for row in session.rows(_PREDEFINED)]
     yield Attempt(
-        identity, target, "be in a role that reads or writes everything",
+        identity, target, "be in a role above grants",
         "select rolname from pg_roles where rolname ~ '^pg_' and pg_has_role(oid, 'member')",
         Outcome.ALLOWED if roles else Outcome.DENIED, ", ".join(roles) or "none",
     )  # fmt: skip

@@ -25,11 +25,8 @@ from lanewise.adapters.probes.postgres.session import Session
 from lanewise.domain.isolation import Attempt, Outcome, Target
 
 READ, WRITE = ("select",), ("insert", "update", "delete")
-_BEYOND = ("truncate", "references", "trigger", "usage")
-_ASKED = {
-    False: ("has_table_privilege", ("select", "insert", "update", "delete", "truncate", "references", "trigger")),
-    True: ("has_sequence_privilege", ("select", "update", "usage")),
-}
+_BEYOND = ("truncate", "references", "trigger", "maintain", "usage")
+"""Rights that can't be tried without harm."""
 _EXPLAINED = {
     "select": "explain select 1 from {name} where false",
     "insert": "explain insert into {name} default values",
@@ -75,9 +72,9 @@ def _on_relation(session: Session, target: Target, row: dict[str, Any], actions:
 
 def _held(session: Session, lane: str, row: dict[str, Any], actions: Sequence[str]) -> Attempt:
     """What the catalogs say that it may do: rights that wait behind a closed schema, or that can't be tried."""
-    function, known = _ASKED[row["kind"] == "S"]
-    wanted = [right for right in known if right in actions or right in _BEYOND]
+    wanted = [right for right in row["rights"] if right in actions or right in _BEYOND]
     found = [right for right in row["held"] if right in wanted or right == "ownership"]
+    function = "has_sequence_privilege" if row["kind"] == "S" else "has_table_privilege"
     name, rights = _named(row), ", ".join(wanted)
     outcome = Outcome.ALLOWED if found else Outcome.DENIED
     attempt = Attempt(
