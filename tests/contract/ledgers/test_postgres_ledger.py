@@ -146,7 +146,7 @@ def test_readers_wait_for_no_writer(ledger: SqlLedger, url: str):
     assert inside.wait(10)
     started = time.monotonic()
     assert (ledger.head()[0], len(ledger.read("a")), ledger.holder("s")) == (1, 1, None)
-    assert time.monotonic() - started < 0.25
+    assert time.monotonic() - started < 5, "the writer holds its lock for ten"
     assert "another process keeps it locked" in refused(ledger).message
     go.set()
     thread.join()
