@@ -249,6 +249,7 @@ def test_a_run_that_starts_again_finds_its_room_empty_and_a_discarded_one_is_gon
      ("at", "TIMESTAMP WITH TIME ZONE", "UTC", Grain.YEAR, ["2024-12-31 23:30-01"], ["2025"]),
      ("re%gi'on", "VARCHAR", "UTC", Grain.VALUE, ["E'U %s", "a\\b\nü"], ["E'U %s", "a\\b\nü"]),
      ("n", "INTEGER", "UTC", Grain.VALUE, ["7", "-3"], ["7", "-3"]),
+     ("at", "DATE", "UTC", Grain.VALUE, ["2024-02-29"], ["2024-02-29"]),
      ("b", "BOOLEAN", "UTC", Grain.VALUE, ["yes"], ["true"])],
 )  # fmt: skip
 def test_rows_lie_in_the_partition_that_their_column_says(
