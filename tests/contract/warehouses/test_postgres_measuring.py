@@ -228,9 +228,9 @@ def test_only_the_given_slices_of_a_version_are_looked_at(shelf: Shelf) -> None:
     assert (found[0].rows, found[0].bad, found[0].facts) == (3, 1, {"examples": [["2"]]})
     assert shelf.check("select count(distinct _lanewise_partition) from {table}", one, other, empty) == 2
     assert shelf.measuring.columns([empty]) == (Column("id", "BIGINT"), Column("x", "BIGINT"))
-    for few in ([one], [one, other]):
-        compared = shelf.measuring.compare(TABLE, few, few).partitions
-        assert [(p.partition, p.rows_old) for p in compared] == [("d1", 2), ("d2", 1)][: len(few)]
+    for some in ([one], [one, other], [one, other, empty]):  # few of the version's four slices, and most of them
+        compared = shelf.measuring.compare(TABLE, some, some).partitions
+        assert [(p.partition, p.rows_old) for p in compared] == [("d1", 2), ("d2", 1), ("d3", 0)][: len(some)]
     table = replace(TABLE, offset="X")
     assert shelf.measuring.offset(table, [one, other]) == "5"
     assert shelf.measuring.offset(table, [empty]) is None
@@ -240,6 +240,7 @@ def test_only_the_given_slices_of_a_version_are_looked_at(shelf: Shelf) -> None:
     "delete from {table}",
     "with gone as (delete from lanewise_prod.versions returning 1) select count(*) from gone",
     "select 0; delete from lanewise_prod.versions",
+    "select 0; rollback; begin read write; delete from lanewise_prod.versions; commit",
     "commit",
     "rollback; begin read write; delete from lanewise_prod.versions",
     "select 0 from set_config('transaction_read_only', 'off', true)",
