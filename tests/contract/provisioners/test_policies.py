@@ -16,6 +16,7 @@ from lanewise.adapters.provisioners.policies.vault import vault_policies
 from lanewise.domain.environment import Connection, Environment, SecretRef
 from lanewise.errors import ConfigError
 from lanewise.testing.openbao import OpenBao, openbao
+from lanewise.testing.seaweedfs import SeaweedFS, seaweedfs
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +95,55 @@ def test_an_environment_without_vault_references_needs_no_policy() -> None:
 def test_a_bucket_is_its_own_service_accounts_and_the_others_are_denied() -> None:
     (file,) = bucket_policies(lane("prod", bucket="s3://raw-prod/in/"), [lane("stage"), lane("dev")])
     assert file.name == "buckets/raw-prod-in.json"
-    reads, lists, denied = json.loads(file.text)["Statement"]
+    reads, lists, denied, unlisted = json.loads(file.text)["Statement"]
     assert reads["Principal"] == {"AWS": ["sa-prod"]}
     assert reads["Action"] == ["s3:GetObject", "s3:PutObject"]
     assert reads["Resource"] == ["arn:aws:s3:::raw-prod/in/*"]
     assert lists["Condition"] == {"StringLike": {"s3:prefix": ["in/*"]}}
     assert (denied["Effect"], denied["Principal"]) == ("Deny", {"AWS": ["sa-dev", "sa-stage"]})
     assert denied["Resource"] == ["arn:aws:s3:::raw-prod/in/*"]
+    assert unlisted["Condition"] == {"StringLike": {"s3:prefix": ["", "in", "in/*"]}}
+
+
+PEOPLE = {name: f"arn:aws:iam::000000000000:user/sa-{name}" for name in ("prod", "stage", "dev")}
+
+
+@pytest.fixture(scope="module")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """Dev's key may read every bucket by itself."""
+    keys: dict[str, list[str]] = {"sa-prod": [], "sa-stage": [], "sa-dev": ["Read", "List", "Write"]}
+    with seaweedfs(tmp_path_factory.mktemp("weed"), keys) as server:
+        yield server
+
+
+@pytest.mark.parametrize(("address", "reaches"), [("raw-{n}", {"in", "out"}), ("s3://raw-{n}/in", {"in"})])
+def test_a_real_server_takes_the_buckets_policy_and_keeps_to_it(
+    weed: SeaweedFS, address: str, reaches: set[str]
+) -> None:
+    bucket = f"raw-{len(reaches)}"
+    root = weed.system()
+    root.mkdir(bucket)
+    for folder in ("in", "out"):
+        root.pipe(f"{bucket}/{folder}/a", b"1")
+    prod = lane("prod", bucket=address.format(n=len(reaches)), service_account=PEOPLE["prod"])
+    others = [lane(name, service_account=PEOPLE[name]) for name in ("stage", "dev")]
+    (file,) = bucket_policies(prod, others)
+    assert "as an ARN" not in file.about
+    root.call_s3("put_bucket_policy", Bucket=bucket, Policy=file.text)
+    for folder in ("in", "out"):
+        mine = folder in reaches
+        for who, may in (("sa-prod", mine), ("sa-stage", False), ("sa-dev", not mine)):
+            system = weed.system(who, f"{who}-secret")
+            for tried in (
+                lambda: system.cat(f"{bucket}/{folder}/a"),  # noqa: B023 - called at once
+                lambda: system.ls(f"{bucket}/{folder}"),  # noqa: B023
+                lambda: system.pipe(f"{bucket}/{folder}/{who}", b"2"),  # noqa: B023
+            ):
+                if may:
+                    tried()
+                else:
+                    with pytest.raises(PermissionError):
+                        tried()
 
 
 def test_a_bucket_of_another_kind_or_of_nobody_has_no_policy() -> None:

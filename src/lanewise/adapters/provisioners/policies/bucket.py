@@ -39,11 +39,16 @@ def bucket_policies(lane: Environment, others: Sequence[Environment]) -> tuple[P
         PolicyFile(
             f"buckets/{bucket.name}{'-' + bucket.prefix.strip('/').replace('/', '-') if bucket.prefix else ''}.json",
             json.dumps(_policy(bucket, account, denied), indent=2) + "\n",
-            f"aws s3api put-bucket-policy --bucket {bucket.name} --policy file://…; principals that are no ARN have to "
-            "be made one for AWS",
+            _about(bucket, [account, *denied]),
         )
         for bucket in dict.fromkeys(_buckets(lane))
     )  # fmt: skip
+
+
+def _about(bucket: _Bucket, principals: Sequence[str]) -> str:
+    bare = [name for name in principals if not name.startswith("arn:")]
+    tail = f"; first write {', '.join(bare)} as an ARN: a policy knows no other name" if bare else ""
+    return f"aws s3api put-bucket-policy --bucket {bucket.name} --policy file://…{tail}"
 
 
 def _buckets(lane: Environment) -> Iterator[_Bucket]:
@@ -78,4 +83,8 @@ def _policy(bucket: _Bucket, account: str, denied: Sequence[str]) -> dict[str, A
         held = [bucket.objects] if bucket.prefix else [bucket.arn, bucket.objects]
         statements.append({"Sid": "OtherLanesDoNot", "Effect": "Deny", "Principal": {"AWS": list(denied)},
                            "Action": ["s3:*"], "Resource": held})  # fmt: skip
+    if denied and bucket.prefix:  # whoever lists the bucket as a whole would see the names in it
+        inside = {"StringLike": {"s3:prefix": ["", bucket.prefix.rstrip("/"), f"{bucket.prefix}*"]}}
+        statements.append({"Sid": "OtherLanesDoNotList", "Effect": "Deny", "Principal": {"AWS": list(denied)},
+                           "Action": ["s3:ListBucket"], "Resource": [bucket.arn], "Condition": inside})  # fmt: skip
     return {"Version": "2012-10-17", "Statement": statements}
