@@ -157,19 +157,23 @@ def made(released: Machines, tmp_path_factory: pytest.TempPathFactory) -> list[s
     return log.read_text().split()
 
 
+SHARDS = 4
 STEPS = 6
-"""So many kills are tried: spread over the whole promotion, with each kind of change among them."""
+"""So many kills are tried beside one after each kind of change: spread over the whole promotion."""
+
+
+def points(made: list[str]) -> list[int]:
+    """When to kill."""
+    last = len(made) - 1 - made[::-1].index("publish")
+    kinds = [made.index(kind) for kind in ("acquire", "stage", "prepare", "publish")]
+    return sorted({*(2 * at + 1 for at in (*kinds, last)), *range(1, 2 * len(made), 2 * len(made) // STEPS)})
 
 
 @pytest.mark.crash
 @pytest.mark.slow
-def test_what_died_on_one_machine_is_finished_on_another(machines: Machines, made: list[str]) -> None:
-    points = sorted({
-        *(2 * made.index(kind) + 1 for kind in ("acquire", "stage", "prepare", "publish")),
-        2 * (len(made) - 1 - made[::-1].index("publish")) + 1,
-        *range(1, 2 * len(made), 2 * len(made) // STEPS),
-    })  # fmt: skip
-    for kill_at in points:
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_what_died_on_one_machine_is_finished_on_another(machines: Machines, made: list[str], shard: int) -> None:
+    for kill_at in points(made)[shard::SHARDS]:
         what = f"killed at {kill_at} of {2 * len(made)}, after {made[kill_at // 2]}"
         assert killed_on_a(machines, kill_at) == 9, what
         assert set(seen(machines.b)) == set(DAYS), what
