@@ -238,16 +238,16 @@ def test_only_the_given_slices_of_a_version_are_looked_at(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("query", [
     "delete from {table}",
-    "with gone as (delete from lanewise_prod.versions returning 1) select count(*) from gone",
-    "select 0; delete from lanewise_prod.versions",
-    "select 0; rollback; begin read write; delete from lanewise_prod.versions; commit",
+    "with gone as (delete from lanewise_prod.slices returning 1) select count(*) from gone",
+    "select 0; delete from lanewise_prod.slices",
+    "select 0; rollback; begin read write; delete from lanewise_prod.slices; commit",
     "commit",
-    "rollback; begin read write; delete from lanewise_prod.versions",
+    "rollback; begin read write; delete from lanewise_prod.slices",
     "select 0 from set_config('transaction_read_only', 'off', true)",
     "set transaction read write",
     "select nextval('lanewise_prod.slice_numbers')",
     "create table lanewise_prod.mine (a int)",
-    "do $$ begin delete from lanewise_prod.versions; end $$",
+    "do $$ begin delete from lanewise_prod.slices; end $$",
     "select count(*) into lanewise_prod.mine from {table}",
     "copy (select 1) to stdout",
     "select id from {table} for update",
@@ -256,7 +256,7 @@ def test_a_query_that_would_write_is_refused(shelf: Shelf, query: str) -> None:
     one = shelf.version(("id", "BIGINT"))("all", "(1), (2)")
     with pytest.raises(LaneError, match="check c of things"):
         shelf.check(query, one)
-    assert shelf.connection.execute("select count(*) from lanewise_prod.versions").fetchone() == (1,)
+    assert shelf.connection.execute("select count(*) from lanewise_prod.slices").fetchone() == (1,)
 
 
 def test_what_a_read_only_query_may_do_all_the_same_is_rolled_back(shelf: Shelf) -> None:
@@ -271,7 +271,7 @@ def test_a_check_may_not_loosen_what_comes_after_it(shelf: Shelf) -> None:
     one = shelf.version(("id", "BIGINT"))("all", "(1), (2)")
     checks = [
         Check("a", "sql", {"query": "select 0 from set_config('default_transaction_read_only', 'off', false)"}),
-        Check("b", "sql", {"query": "delete from lanewise_prod.versions"}),
+        Check("b", "sql", {"query": "delete from lanewise_prod.slices"}),
     ]
     with pytest.raises(WrongInput, match="the check b"):
         shelf.measuring.evaluate(TABLE, checks, [one], None)
@@ -290,6 +290,7 @@ def test_a_version_that_is_gone_is_told(shelf: Shelf) -> None:
     shelf.connection.execute(sql.SQL("drop table lanewise_prod.{}").format(sql.Identifier(relation)))
     with pytest.raises(WarehouseUnavailable, match=relation):
         shelf.measuring.compare(TABLE, [one], [one])
+    shelf.connection.execute("delete from lanewise_prod.slices")
     shelf.connection.execute("delete from lanewise_prod.versions")
     with pytest.raises(WarehouseUnavailable, match=relation):
         shelf.measuring.columns([one])

@@ -44,7 +44,7 @@ class DuckDBEngine:
         """The answer."""
         return self.connection.execute(query).fetchall()
 
-    def asked(self, query: str, what: str) -> list[tuple[Any, ...]]:
+    def asked(self, query: str, what: str, *, foreign: bool = False) -> list[tuple[Any, ...]]:  # noqa: ARG002 - no query can write or wait here
         """The answer. It can't write: the files are not the session's."""
         try:
             return self.connection.execute(query).fetchall()

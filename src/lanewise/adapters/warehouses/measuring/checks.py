@@ -93,7 +93,7 @@ class Checker:
 
     def _query(self, check: Check) -> int:
         query = str(check.arguments["query"])
-        answer = self._asked(query.replace("{table}", sql.identifier(_VIEW)), check.name)
+        answer = self._asked(query.replace("{table}", sql.identifier(_VIEW)), check.name, foreign=True)
         if not answer or not isinstance(answer[0], int | Decimal) or answer[0] != int(answer[0]):
             raise WrongInput(f"the check {check.name} of {self.table.name} must count bad rows: one row, one number")
         return int(answer[0])
@@ -106,8 +106,8 @@ class Checker:
         )
         return [[str(v) for v in row] for row in self.engine.rows(query)]
 
-    def _asked(self, query: str, what: str) -> tuple[Any, ...]:
-        rows = self.engine.asked(query, f"the check {what} of {self.table.name}")
+    def _asked(self, query: str, what: str, *, foreign: bool = False) -> tuple[Any, ...]:
+        rows = self.engine.asked(query, f"the check {what} of {self.table.name}", foreign=foreign)
         return rows[0] if rows else ()
 
 

@@ -35,9 +35,9 @@ class Engine(Protocol):
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """The answer to a query; reads only."""
 
-    def asked(self, query: str, what: str) -> list[tuple[Any, ...]]:
-        """The same for a query of a person's: ``WrongInput`` when ``what`` it is for can't be evaluated so, or
-        when it would write."""
+    def asked(self, query: str, what: str, *, foreign: bool = False) -> list[tuple[Any, ...]]:
+        """The same for what a person asks for: ``WrongInput`` when ``what`` can't be evaluated so. ``foreign``: the
+        query's own text is theirs; then also when it would write, or takes too long."""
 
     def checksums(
         self, columns: Sequence[Column], cells: Sequence[Cell], slices: Sequence[Slice]

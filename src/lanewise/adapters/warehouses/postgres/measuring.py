@@ -117,16 +117,17 @@ class PostgresEngine:
         except pg.UndefinedTable as error:
             raise WarehouseUnavailable(f"slices can't be read: {first_line(error)}") from error
 
-    def asked(self, query: str, what: str) -> list[tuple[Any, ...]]:
-        """The answer, within ``_PATIENCE``. The transaction is read-only and rolled back all the same (some servers let
-        large objects pass); prepared, a text that holds two statements is refused."""
+    def asked(self, query: str, what: str, *, foreign: bool = False) -> list[tuple[Any, ...]]:
+        """The answer, to a foreign query within ``_PATIENCE``. The transaction is read-only and rolled back all the
+        same (some servers let large objects pass); prepared, a text that holds two statements is refused."""
         try:
             with self.connection.transaction(force_rollback=True):
-                self.connection.execute("SELECT set_config('statement_timeout', %s, true)", [_PATIENCE])
+                if foreign:
+                    self.connection.execute("SELECT set_config('statement_timeout', %s, true)", [_PATIENCE])
                 return self.connection.execute(query.encode(), prepare=True).fetchall()
-        except pg.QueryCanceled as error:
-            raise WrongInput(f"{what} can't be evaluated: it took longer than {_PATIENCE}") from error
         except psycopg.Error as error:
+            if foreign and isinstance(error, pg.QueryCanceled):
+                raise WrongInput(f"{what} can't be evaluated: it took longer than {_PATIENCE}") from error
             if (error.sqlstate or "08")[:2] in _OUTSIDE and isinstance(error, psycopg.OperationalError):
                 raise
             raise WrongInput(f"{what} can't be evaluated: {first_line(error)}") from error
