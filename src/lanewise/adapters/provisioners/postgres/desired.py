@@ -10,7 +10,8 @@ from lanewise.domain.environment import Connection, Environment, Role
 from lanewise.errors import ConfigError, NotFound
 
 _HERE = {"", "localhost", "127.0.0.1", "::1"}
-_WHAT = {Role.RUNNER: "runs", Role.PUBLISHER: "Lanewise's publisher", Role.READER: "readers"}
+_WHAT = {Role.RUNNER: "runs log in here", Role.PUBLISHER: "Lanewise logs in here to publish",
+         Role.READER: "readers log in here"}  # fmt: skip
 
 
 def desired(lane: Environment, others: Sequence[Environment], inputs: Sequence[str]) -> Desired:
@@ -78,7 +79,7 @@ def _grants(lane: Environment, inputs: Iterable[tuple[str, str]]) -> Iterator[Gr
     runner, publisher, reader = (_login(target, role) for role in ROLES)
     for role, login in ((role, _login(target, role)) for role in ROLES):
         if login:
-            yield Grant(_database(target), login, "CONNECT", f"{_WHAT[role]} log in here")
+            yield Grant(_database(target), login, "CONNECT", _WHAT[role])
     for login in (*_names(target, "readers"), *_names(target, "connects")):
         yield Grant(_database(target), login, "CONNECT", "config lists it among those who log in here")
     for role in (Role.RUNNER, Role.PUBLISHER):

@@ -33,10 +33,12 @@ def revoked(wanted: Desired, actual: Actual) -> Iterator[Step]:
     for (thing, grantee, owner, fine), helds in found.items():
         privileges = [held.grant.privilege for held in helds]
         cascade = any(held.grantable for held in helds)
+        built_in = _is_new(wanted, actual) and _is_built_in(thing, grantee)
+        why = _told(thing, grantee, privileges, owner, may_pass=fine)
         yield Step(
             Kind.REVOKE, say.revoke(privileges, thing, grantee, option_only=fine, cascade=cascade),
-            _told(thing, grantee, privileges, owner, may_pass=fine), acts_as=(owner,),
-            drift=not (_is_new(wanted, actual) and _is_built_in(thing, grantee)), about=frozenset({f"role {owner}"}),
+            f"{why}: servers give it by themselves" if built_in else why, drift=not built_in, acts_as=(owner,),
+            about=frozenset({f"role {owner}"}),
         )  # fmt: skip
     yield from _memberships(wanted, actual)
 
