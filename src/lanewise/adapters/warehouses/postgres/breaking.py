@@ -72,9 +72,7 @@ class Breaking:
             else:
                 return False
 
-    def _renew(
-        self, connection: psycopg.Connection[Any], views: Views, table: TableMap, seen: Seen | None
-    ) -> None:
+    def _renew(self, connection: psycopg.Connection[Any], views: Views, table: TableMap, seen: Seen | None) -> None:
         """Replace the view where that is possible, else drop it and make it anew."""
         shape = shape_of(table.columns)
         versions = views.needed().get(table.name, {}).get(shape, set())

@@ -61,7 +61,8 @@ class Maps:
         """The slices with rows that map ``number`` names and whose table or registration is gone."""
         if number == 0:
             return ()
-        rows = self._rows("""with held as (
+        rows = self._rows(
+            """with held as (
                 select b.version, b.slices from {s}.maps m join {s}.members using (content)
                 join {s}.branches b using (table_map) where m.pipeline = %s and m.number = %s),
             tables as materialized (select id, relation, to_regclass(format('%%I.%%I', %s::text, relation)) is not null
@@ -69,7 +70,10 @@ class Maps:
             select distinct t.relation, one.number
             from held join tables t on t.id = held.version cross join unnest(held.slices) one(number)
             left join {s}.slices r on r.id = one.number and r.version = held.version
-            where not t.there or r.id is null order by 1, 2""", number, self.place.store)
+            where not t.there or r.id is null order by 1, 2""",
+            number,
+            self.place.store,
+        )
         if not rows and number not in self.numbers():
             raise unknown_map(number, self.numbers())
         return tuple(location(relation, number) for relation, number in rows)

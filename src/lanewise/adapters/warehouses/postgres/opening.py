@@ -124,9 +124,7 @@ def changed(live: PartitionMap, target: PartitionMap) -> frozenset[str]:
     return frozenset(n for n in {*live.tables, *target.tables} if live.tables.get(n) != target.tables.get(n))
 
 
-def _contract(
-    seen: Seen | None, table: TableMap, live: PartitionMap, needed: Collection[str]
-) -> Contract | None:
+def _contract(seen: Seen | None, table: TableMap, live: PartitionMap, needed: Collection[str]) -> Contract | None:
     held = live.tables.get(table.name)
     return contract(seen, table.columns, held.columns if held else None, needed)
 
