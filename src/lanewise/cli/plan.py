@@ -46,7 +46,10 @@ def show(
 def draw_plan(plan: Plan, format_: Format) -> None:
     """Print a plan."""
     if format_ is Format.JSON:
-        print_json({**plain(plan), "digest": plan.digest, "bytes": plan.bytes})
+        document = plain(plan)
+        tables = [{key: value for key, value in table.items() if key != "breaks" or value is not None}
+                  for table in document["tables"]]  # fmt: skip
+        print_json({**document, "tables": tables, "digest": plan.digest, "bytes": plan.bytes})
         return
     from rich.markup import escape  # noqa: PLC0415 - drawn for people only
 
