@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from tests.contract.warehouses.provisioned import Lane, provisioned
 
-from lanewise.adapters.warehouses.postgres import reading
+from lanewise.adapters.warehouses.postgres import harmless, reading
 from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.adapters.warehouses.postgres.running import Running
 from lanewise.adapters.warehouses.postgres.server import Server as Login
@@ -81,6 +83,48 @@ def test_nothing_that_a_run_plants_is_run_by_the_publisher(server: Server, tmp_p
     with pytest.raises(RunFailed, match="can't be trusted"):
         running.stage(wanted, [ORDERS], {})
     assert not is_moved(lane)
+
+
+LATE = (
+    "create index on {out} ((id + {rooms}.quietly(1)))",
+    "create statistics {rooms}.late on (id + {rooms}.quietly(1)), day from {out}",
+    "create table {rooms}.child () inherits ({out})",
+    "alter table {out} enable row level security",
+)
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_nothing_can_be_planted_once_it_was_looked_at(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """The run's login is there still, and may go on while the publisher reads."""
+    lane, running, wanted = left(server, tmp_path, f"create table {{out}} ({COLUMNS}); insert into {{out}} {ROW}")
+    look, refused = harmless.demand_harmless, []
+
+    def looked(connection: psycopg.Connection[Any], schema: str, relation: str, table: str) -> None:
+        look(connection, schema, relation, table)
+        with lane.connect(Role.RUNNER) as runner:
+            runner.execute("set lock_timeout = '20ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                runner.execute(late.format(out=f'"{schema}"."{relation}"', rooms=f'"{schema}"').encode())
+            refused.append(relation)
+
+    monkeypatch.setattr(reading, "demand_harmless", looked)
+    running.stage(wanted, [ORDERS], {})
+    assert refused
+    assert not is_moved(lane)
+
+
+def test_a_run_that_still_writes_is_told_so(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harmless, "_PATIENCE", "20ms")
+    lane, running, wanted = left(server, tmp_path, f"create table {{out}} ({COLUMNS}); insert into {{out}} {ROW}")
+    with lane.connect(Role.RUNNER) as writer, writer.transaction():
+        relation = running.place.output(wanted.id, "orders")
+        writer.execute(f"insert into lanewise_prod_runs.{relation} {ROW}".encode())
+        with pytest.raises(RunFailed, match="still being written"):
+            running.stage(wanted, [ORDERS], {})
+    ((found,),) = running.stage(wanted, [ORDERS], {}).values()
+    assert found.rows == 2
 
 
 def test_what_is_planted_would_be_run_if_nobody_looked(

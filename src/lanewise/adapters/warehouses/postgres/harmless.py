@@ -3,7 +3,8 @@
 A run's login owns its room and may make there what it likes, and PostgreSQL runs a good deal of that as whoever reads:
 the functions of a view, of a row policy, of a cast of one's own type, even of an index when a query is planned. Read
 by the publisher they would run with its rights, and could move the pointer. So only a table is read that rests on
-nothing but what the server itself, an administrator or the publisher made.
+nothing but what the server itself, an administrator or the publisher made; and it is held as it was looked at, since
+the login is the run's still.
 """
 
 from __future__ import annotations
@@ -45,11 +46,31 @@ select 'it rests on ' || pg_describe_object(d.refclassid, d.refobjid, 0) from pa
 limit 1"""
 
 
+_PATIENCE = "10s"  # in which whoever still writes to it has to end
+
+
 def demand_harmless(connection: psycopg.Connection[Any], schema: str, relation: str, table: str) -> None:
-    """``RunFailed`` where reading it could run code of whoever made it. Holds the table as it is until the caller's
-    transaction ends. Nothing is refused to a login that made it itself."""
+    """``RunFailed`` where reading it could run code of whoever made it, and while somebody writes to it. Holds the
+    table, and its parts, as they are until the caller's transaction ends: no index, policy, statistics or child can be
+    put there meanwhile. Nothing is refused to a login that made it itself."""
     name = sql.Identifier(schema, relation)
-    connection.execute(sql.SQL("lock table only {} in access share mode").format(name))
+    _look(connection, name, table)  # a view is refused before what it names is locked
+    _hold(connection, name, table)
+    _look(connection, name, table)
+
+
+def _look(connection: psycopg.Connection[Any], name: sql.Identifier, table: str) -> None:
     found = connection.execute(sql.SQL(_FOUND).format(table=sql.Literal(name.as_string()))).fetchone()
     if found:
         raise RunFailed(f"{table}: what the run left can't be trusted: {found[0]}", hint=_HINT)
+
+
+def _hold(connection: psycopg.Connection[Any], name: sql.Identifier, table: str) -> None:
+    row = connection.execute("select current_setting('lock_timeout')").fetchone()
+    connection.execute("select set_config('lock_timeout', %s, true)", [_PATIENCE])
+    try:
+        connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(name))
+    except psycopg.errors.LockNotAvailable as error:
+        hint = "see that the run and all that it started have ended, then run it again"
+        raise RunFailed(f"{table}: what the run left is still being written to", hint=hint) from error
+    connection.execute("select set_config('lock_timeout', %s, true)", [row[0] if row else "0"])

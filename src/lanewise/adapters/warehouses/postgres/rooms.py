@@ -68,10 +68,11 @@ def drop(connection: psycopg.Connection[Any], place: Place, relations: Sequence[
 
 
 def share(connection: psycopg.Connection[Any], place: Place, relations: Sequence[str], reader: str) -> None:
-    """Let the publisher read tables of a room, by the login that owns them."""
+    """Let the publisher read tables of a room, and hold them as they are while it does (the server gives such a lock to
+    nobody who may not delete), by the login that owns them."""
     if relations:
         names = sql.SQL(", ").join(sql.Identifier(place.rooms, name) for name in relations)
-        connection.execute(sql.SQL("grant select on {} to {}").format(names, sql.Identifier(reader)))
+        connection.execute(sql.SQL("grant select, delete on {} to {}").format(names, sql.Identifier(reader)))
 
 
 def held(connection: psycopg.Connection[Any], place: Place) -> tuple[Holding, ...]:
