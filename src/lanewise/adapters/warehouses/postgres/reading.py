@@ -148,9 +148,10 @@ def rows_of(
             sql.Literal(numbers), sql.Literal([parts[n] for n in numbers])
         )
         queries.append(
-            sql.SQL("select {}, named.name as {} from {} join {} on named.number = {}").format(
+            sql.SQL("select {}, named.name as {} from {} join {} on named.number = {slot} "
+                    "where {slot} between {} and {}").format(
                 sql.SQL(", ").join(items), sql.Identifier(PARTITION), sql.Identifier(place.store, relation), named,
-                sql.Identifier(relation, SLICE),
+                sql.Literal(min(numbers)), sql.Literal(max(numbers)), slot=sql.Identifier(relation, SLICE),
             )
         )  # fmt: skip
     return sql.SQL(" union all ").join(queries)
