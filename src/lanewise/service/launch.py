@@ -173,7 +173,7 @@ def _demand_success(outcome: RunOutcome, request: RunRequest, space: Space) -> N
         raise RunFailed(f"{who}: the command was killed after {outcome.seconds:.0f} s (setting timeout)",
                         hint=f"its log is {outcome.log}")  # fmt: skip
     if outcome.exit_code != 0:
-        last = outcome.tail.strip().splitlines()
+        last = [line for line in outcome.tail.splitlines() if re.search(r"\w", line)]  # not what a ^ points at
         raise RunFailed(
             f"{who}: the command ended with exit code {outcome.exit_code}" + (f": {last[-1]}" if last else ""),
             hint=f"its log is {outcome.log}",

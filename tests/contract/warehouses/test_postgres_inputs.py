@@ -190,6 +190,16 @@ def test_a_relation_is_pinned_by_its_content_whatever_its_order(bench: Bench) ->
     assert bench.running.pin([]) == ()
 
 
+def test_an_input_without_a_schema_lies_where_its_connection_says(bench15: Bench) -> None:
+    with bench15.connect() as connection:
+        connection.execute("create schema landing; create table landing.orders as select 1 as id")
+    source = bench15.server.connection(bench15.database, schema="landing")
+    there = Bench(bench15.server, bench15.home, bench15.database, source=source)
+    pins = there.running.pin(["orders"])
+    space = there.open(request([ORDERS], [D1]), ORDERS, pins=pins)
+    assert space.engine["inputs"]["orders"]["relation"] == '"landing"."orders"'
+
+
 def test_an_input_that_is_not_there_is_told_with_the_nearest_names(bench15: Bench) -> None:
     with bench15.connect() as connection:
         connection.execute("create schema raw; create table raw.orders (n int)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from lanewise.adapters.provisioners.postgres.nouns import ROLES, Desired, Grant, Login, Sort, Thing
-from lanewise.adapters.warehouses.postgres.place import Place
+from lanewise.adapters.warehouses.postgres.place import Place, input_at
 from lanewise.domain.environment import Connection, Environment, Role
 from lanewise.errors import ConfigError, NotFound
 
@@ -64,13 +64,8 @@ def declared_inputs(lane: Environment, inputs: Iterable[str]) -> tuple[tuple[str
     wanted = list(_names(target, "reads"))
     if source is not None and same_database(source, target):
         wanted += inputs
-    found = dict.fromkeys(_relation(name, source or target) for name in wanted)
+    found = dict.fromkeys(input_at(source or target, name) for name in wanted)
     return tuple(found)
-
-
-def _relation(name: str, source: Connection) -> tuple[str, str]:
-    schema, dot, relation = name.partition(".")
-    return (schema, relation) if dot else (str(source.fields.get("schema") or "public"), name)
 
 
 def _grants(lane: Environment, inputs: Iterable[tuple[str, str]]) -> Iterator[Grant]:

@@ -18,7 +18,7 @@ from psycopg import sql
 from lanewise.adapters.warehouses.embedded.layout import Layout
 from lanewise.adapters.warehouses.embedded.sources import Sources
 from lanewise.adapters.warehouses.postgres.loading import Loader
-from lanewise.adapters.warehouses.postgres.place import Place
+from lanewise.adapters.warehouses.postgres.place import Place, input_at
 from lanewise.adapters.warehouses.postgres.rooms import quoted
 from lanewise.adapters.warehouses.postgres.server import Server
 from lanewise.adapters.warehouses.postgres.types import columns_of
@@ -73,7 +73,7 @@ class Inputs:
             return {}
         if self._here():
             self.check(pins)
-            return {pin.name: {"relation": quoted(*_split(pin.name))} for pin in pins}
+            return {pin.name: {"relation": quoted(*self._at(pin.name))} for pin in pins}
         loader, found = Loader(self.server, self.place, self.layout), {}
         for pin in pins:
             relation = loader.load_input(run, pin.name, self._files.engine_input(pin))
@@ -100,6 +100,9 @@ class Inputs:
             )
         return True
 
+    def _at(self, name: str) -> tuple[str, str]:
+        return input_at(self.source or self.server.connection, name)
+
     @property
     def _files(self) -> Sources:
         home = self.layout.home
@@ -107,7 +110,7 @@ class Inputs:
 
     def _find(self, connection: psycopg.Connection[Any], name: str) -> tuple[str, str, str]:
         """The relation's kind, schema and name."""
-        schema, relation = _split(name)
+        schema, relation = self._at(name)
         row = connection.execute(
             "select relkind::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
             " where nspname = %s and relname = %s and relkind = any(%s)",
@@ -188,12 +191,6 @@ def _store_is_readable(connection: psycopg.Connection[Any], place: Place) -> boo
         [place.store],
     ).fetchone()
     return bool(row and row[0])
-
-
-def _split(name: str) -> tuple[str, str]:
-    """``schema.table``; a name without a schema is in ``public``."""
-    schema, dot, relation = name.partition(".")
-    return (schema, relation) if dot else ("public", name)
 
 
 def _database(connection: Connection) -> tuple[str, str, str]:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from lanewise.domain.environment import Environment
+from lanewise.domain.environment import Connection, Environment
 from lanewise.errors import ConfigError
 
 _LONGEST = 63  # bytes of a name, above which PostgreSQL cuts it off
@@ -63,6 +63,13 @@ class Place:
     def input(self, run: str, name: str) -> str:
         """The name of a file input that was loaded for a run, in the schema of rooms."""
         return _named(f"{run}_in_{name}", [self.pipeline, run, "input", name])
+
+
+def input_at(source: Connection, name: str) -> tuple[str, str]:
+    """The schema and the relation of an input ``schema.table``. One without a schema lies in the connection's field
+    ``schema``, else in ``public``."""
+    schema, dot, relation = name.partition(".")
+    return (schema, relation) if dot else (str(source.fields.get("schema") or "public"), name)
 
 
 def _named(readable: str, parts: list[str]) -> str:
