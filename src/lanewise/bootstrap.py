@@ -32,7 +32,7 @@ from lanewise.domain.ports import (
 from lanewise.domain.project import Project
 from lanewise.domain.promotion import State
 from lanewise.domain.provision import Policy, ProvisionerOpener
-from lanewise.errors import ConfigError, NotFound
+from lanewise.errors import ConfigError, NotFound, WrongInput
 from lanewise.service.context import Actor, Progress
 from lanewise.service.home import Founding, Home, remembered, require_same, require_unmoved
 
@@ -153,7 +153,7 @@ class Workshop:
         key = f"{environment.name}/{environment.digest}"
         if key not in self._warehouses:
             self._require_unmoved()
-            opener: WarehouseOpener = _pick("lanewise.warehouses", environment.connection("dst").type).load()
+            opener: WarehouseOpener = _loaded(_pick("lanewise.warehouses", environment.connection("dst").type))
             warehouse = opener(
                 home=self.home, lane=environment, project=self.project.name, secrets=self.secrets, say=self.progress.say
             )
@@ -202,24 +202,33 @@ def lanewise_variables(environ: Mapping[str, str]) -> dict[str, str]:
 def find_login(connection_type: str) -> Login | None:
     """What logs in to connections of this type, to prove a secret; None where nothing installed does."""
     point = _points_of("lanewise.logins").get(connection_type)
-    return point.load() if point else None
+    return _loaded(point) if point else None
 
 
 def find_probe(connection_type: str) -> ProbeOpener | None:
     """What tries the identities of connections of this type; None where nothing installed does."""
     point = _points_of("lanewise.probes").get(connection_type)
-    return point.load() if point else None
+    return _loaded(point) if point else None
 
 
 def find_provisioner(connection_type: str) -> ProvisionerOpener | None:
     """What writes the rights of an environment whose warehouse is of this type; None where nothing installed does."""
     point = _points_of("lanewise.provisioners").get(connection_type)
-    return point.load() if point else None
+    return _loaded(point) if point else None
 
 
 def policies() -> tuple[Policy, ...]:
     """What renders rights for other people's tools, by name."""
     return tuple(point.load() for _, point in sorted(_points_of("lanewise.policies").items()))
+
+
+def _loaded(point: EntryPoint) -> Any:
+    """What the entry point names. ``WrongInput`` where what it needs (an extra) is not installed."""
+    try:
+        return point.load()
+    except ImportError as error:
+        missing = error.name or "a package that is not here"
+        raise WrongInput(f"{point.name} needs {missing}", hint=f"pip install 'lanewise[{point.name}]'") from error
 
 
 def _pick(group: str, name: str) -> EntryPoint:

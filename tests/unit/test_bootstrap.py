@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.road import DAYS, PROJECT, SCRIPT, write_project
 
 from lanewise.bootstrap import open_context
+from lanewise.cli.app import main
 from lanewise.service.build import make_build
 from lanewise.service.live import run_live
 from lanewise.service.promote import promote
@@ -69,3 +70,24 @@ def test_the_live_build_has_its_inputs_whatever_branch_is_checked_out(tmp_path: 
 def test_a_lane_without_a_source_is_opened_without_one(project: Path) -> None:
     ctx = open_context(project)
     assert ctx.warehouse(ctx.config.environment("prod")).pointer().number == 0
+
+
+@pytest.mark.parametrize("command", ["plan --to prod", "promote --to prod", "provision prod", "isolation", "gc"])
+def test_a_driver_that_is_not_installed_is_named_with_the_line_that_installs_it(
+    project: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("psycopg", "lanewise.adapters.warehouses.postgres"))]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.startswith(("lanewise.adapters.pro",))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    (project / "pipelines" / "orders.sh").write_text(SCRIPT)
+    (project / "environments.yaml").write_text(
+        "environments: {prod: {}}\nconnections:\n  'warehouse_{env}': {type: postgres, host: h, database: d}\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        main(["-C", str(project), *command.split()])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2, said
+    assert "psycopg" in said
+    assert "pip install 'lanewise[postgres]'" in said

@@ -259,3 +259,14 @@ def test_one_login_for_runs_and_for_publishing_is_a_hole(town: Town):
                   secrets={**ours.secrets, "runner_password": ours.secrets["publisher_password"]})  # fmt: skip
     shop.environments = {**shop.environments, "dev": replace(dev, connections={one.name: one})}
     assert ("dev runner", "share a login", "role", str(ours.fields["publisher"])) in holes(shop.measure())
+
+
+def test_a_publisher_that_can_not_log_in_is_told_and_the_other_tries_count(postgres15: Server):
+    """Its login is asked what was granted behind a closed door; without it that stays open, and is said to."""
+    town = by_database(postgres15, "dev", "prod")
+    town.secrets.values[town.user("prod", Role.PUBLISHER)] = "wrong"
+    found = town.measure()
+    assert not [a for a in found.attempts if "broke off" in a.answer], told(found.attempts)
+    looked = [a for a in found.attempts if a.action == "look up its grants"]
+    assert {a.outcome for a in looked} == {Outcome.UNREACHABLE}
+    assert "password authentication failed" in looked[0].answer

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lanewise.domain.environment import Connection, Role
-from lanewise.errors import LoginRefused
+from lanewise.errors import LoginRefused, WrongInput
 
 
 def login(connection: Connection, values: Mapping[str, str]) -> str:
     """Log in as the connection's ``user`` with the ``password`` among the values. What was met: the server's version,
     whether the line is encrypted, and as whom. Runs no statement."""
-    from lanewise.adapters.warehouses.postgres import server  # noqa: PLC0415 - psycopg takes 100 ms
-
+    try:
+        from lanewise.adapters.warehouses.postgres import server  # noqa: PLC0415 - psycopg takes 100 ms
+    except ImportError:
+        raise WrongInput("PostgreSQL needs its driver", hint="pip install 'lanewise[postgres]'") from None
     try:
         # Which role hardly matters: whose login it is, the connection says. A reader is the least.
         session = server.log_in(connection, Role.READER, values.get("password"), autocommit=True)

@@ -133,10 +133,17 @@ class PostgresProbe:
         login = place.acting_as(Role.PUBLISHER)
         owner = Holder(Identity(other.name, place.name, "owner", str(login.fields.get("user") or "")), other, login)
         scope = replace(self._scope(holder, other, place), every=False)
-        with session(owner, place, self.secrets) as lent:
-            here = Session(holder, lent.connection)
-            yield from tries.held(here, other.name, scope)
-            yield from tries.on_functions(here, other.name, scope)
+        try:
+            with session(owner, place, self.secrets) as lent:
+                here = Session(holder, lent.connection)
+                yield from tries.held(here, other.name, scope)
+                yield from tries.on_functions(here, other.name, scope)
+        except Refusal as refusal:
+            yield Attempt(
+                holder.identity, Target(other.name, "database", str(place.fields.get("database") or "")),
+                "look up its grants", f"connect as {owner.identity.user}", Outcome.UNREACHABLE,
+                f"{other.name}'s own publisher can't log in to look them up: {refusal.answer}",
+            )  # fmt: skip
 
     def _futures(self, holder: Holder, other: Environment, place: Connection) -> list[Attempt]:
         published = place_of(other, place, self.project.name)
