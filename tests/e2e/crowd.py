@@ -53,7 +53,7 @@ while not os.path.exists(stop):
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         if kind == "writer":
             ask("insert into raw.events (n, note) select i, 'x' from generate_series(1, 50) i returning n")
-            time.sleep(0.01)
+            time.sleep(0.03)
         elif kind == "repeatable":
             connection.execute("select 1")  # the snapshot is taken here, before the views are looked up
             time.sleep(0.01 * (seed % 5))
@@ -68,7 +68,7 @@ while not os.path.exists(stop):
         reads += 1
         if reads == 3:
             open(f"{stop}-{seed}", "w").close()  # this one is in its stride
-        time.sleep(0.002)
+        time.sleep(0.015)
     except psycopg.Error as error:
         errors.append(f"{error.sqlstate}: {str(error)[:200]}")
         try:

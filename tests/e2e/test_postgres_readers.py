@@ -160,7 +160,7 @@ def test_a_crowd_notices_nothing_of_publications_openings_and_compactions(
         before = scene.around()
         with crowd(scene.folder, scene.logins(), [*READERS, *WRITERS]) as met:
             with window() as idle:
-                go_round(others, max(2, cycles // 4))
+                go_round(others, max(2, cycles // 8))
             with window() as busy:
                 compacted = go_round(scene.harness, cycles)
         assert scene.harness.open().pointer().number == cycles * EACH + 1
