@@ -17,7 +17,7 @@ from lanewise.adapters.warehouses.postgres import store
 from lanewise.adapters.warehouses.postgres.locations import relation_of
 from lanewise.domain.project import Column
 from lanewise.domain.publication import PartitionMap
-from lanewise.errors import GroundMoved, Refused, WarehouseUnavailable
+from lanewise.errors import GroundMoved, NotFound, Refused, WarehouseUnavailable
 from lanewise.testing.postgres import Server
 from lanewise.testing.warehouse import D1, D2, ORDERS, TOTALS, order, published, request, staged, with_slices
 
@@ -416,3 +416,28 @@ def test_an_operator_who_may_not_make_the_store_is_told_what_helps(harness: Post
             store.ensure(connection, harness.open().place)
         assert "lane provision prod" in found.value.hint
         connection.execute("reset role; drop role small")
+
+
+def test_going_back_to_a_map_that_is_dropped_at_this_very_moment_is_refused_in_words(harness: PostgresHarness) -> None:
+    """The pointer is held while maps are dropped; who waits for it saw the map still, and finds its content gone."""
+    for build in "ab":
+        published(harness, request([ORDERS], [D1], build=build), [(ORDERS, [order(D1, 1)])])
+    refused: list[Exception] = []
+
+    def go_back() -> None:
+        try:
+            harness.open().revert(1, base=2, fence=2)
+        except NotFound as error:
+            refused.append(error)
+
+    other = threading.Thread(target=go_back)
+    with harness.connect() as root, root.transaction():
+        root.execute("select from lanewise_prod.pointers for update")
+        other.start()
+        while not root.execute("select from pg_locks where not granted").fetchall():
+            time.sleep(0.01)
+        root.execute("delete from lanewise_prod.maps where number = 1")
+        root.execute("delete from lanewise_prod.contents where id <> (select content from lanewise_prod.pointers)")
+    other.join()
+    assert [type(error) for error in refused] == [NotFound]
+    assert harness.open().pointer().number == 2

@@ -129,6 +129,8 @@ class Publishing:
                 return
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             raise self._not_prepared(move) from None
+        except psycopg.errors.ForeignKeyViolation:  # it was dropped while the pointer was waited for
+            raise self._not_prepared(move) from None
         breaking = Breaking(self.server, self.place, self.say)
         if not breaking.carry_out(connection, self._content(connection, move), lambda: self._moved(connection, move)):
             self._settled(connection, move)

@@ -66,7 +66,19 @@ def log_in(
     """Log in with this very password, for the caller to close. Raises as ``Server.session`` does."""
     given: dict[str, Any] = {} if password is None else {"password": password}
     with told(connection):
-        return psycopg.connect(**parameters(connection, role), **given, autocommit=autocommit)
+        session = psycopg.connect(**parameters(connection, role), **given, autocommit=True)
+        _settle(session)
+        session.autocommit = autocommit
+        return session
+
+
+def _settle(session: psycopg.Connection[Any]) -> None:
+    """A server or role may be set up so that quoted text means something else (``standard_conforming_strings``), or
+    that times come in a form that the driver can't read. Asks nothing: the server tells both at every login."""
+    if session.info.parameter_status("standard_conforming_strings") != "on":
+        session.execute("set standard_conforming_strings = on")
+    if not (session.info.parameter_status("DateStyle") or "").startswith("ISO"):
+        session.execute("set datestyle = 'ISO, YMD'")
 
 
 def refused_login(error: psycopg.OperationalError) -> bool:
