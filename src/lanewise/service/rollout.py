@@ -144,6 +144,7 @@ class Rollout:
     def _compute(self) -> None:
         step = self.journal.promotion.step
         if recorded(self.journal, step) is None:
+            recover_runs(self.ctx, self.target.name, self.warehouse)  # of a process that died within this step
             self._computer().step(step)
         self.journal.move(State.JUDGING, f"step {step + 1} of {len(self.plan.steps)} is computed")
 
