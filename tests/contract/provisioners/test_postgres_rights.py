@@ -325,3 +325,23 @@ def test_one_login_for_all_is_warned_of(server: Server) -> None:
     assert lane.look().changes == ()
     published(lane)
     assert lane.look().changes == ()
+
+
+def test_another_pipeline_of_the_environment_keeps_its_schema_and_its_readers(lane: Lane) -> None:
+    """With the same logins, into a schema of its own: whichever is provisioned last takes nothing from the first. A
+    grant too many in that schema is drift all the same."""
+    settings = {**lane.environment.settings, "schema": "billing"}
+    beside = replace(lane, environment=replace(lane.environment, settings=settings))
+    beside.apply()
+    with beside.connect(PUBLISHER) as publisher:
+        publisher.execute("create view billing.revenue as select id from lanewise_prod.v1")
+    assert lane.look().changes == ()
+    assert beside.look().changes == ()
+    with lane.connect(READER) as reader:
+        for view in ("analytics_prod.orders", "billing.revenue"):
+            assert reader.execute(f"select id from {view}".encode()).fetchall() == [(1,)]
+    with lane.connect() as root:
+        root.execute(f"grant insert on billing.revenue to {lane.login(READER)}")
+        root.execute(f"grant create on schema billing to {lane.login(RUNNER)}")
+    assert {change.kind for change in lane.look().changes} == {Kind.REVOKE}
+    assert len(lane.look().changes) == 2

@@ -18,14 +18,14 @@ def revoked(wanted: Desired, actual: Actual) -> Iterator[Step]:
     """Steps that take it away, each naming who had what from whom."""
     declared = wanted.grants | wanted.beside
     views = {(found.schema, found.name) for found in actual.relations if found.part == "view"}
-    mixed = is_mixed(wanted, actual)
+    mixed, siblings = is_mixed(wanted, actual), _siblings(wanted, actual)
     found: dict[tuple[Thing, str, str, bool], list[Held]] = {}
     for held in _with_built_in(wanted, actual):
         if held.grant.grantee == _owner_to_be(wanted, held.grant.thing, views):
             continue
         if not _concerns(wanted, held, views, mixed=mixed):
             continue
-        fine = held.grant in declared or _works_with(wanted, held, views)
+        fine = held.grant in declared or _works_with(wanted, held, views) or _of_a_sibling(wanted, held, siblings)
         if fine and not held.grantable:
             continue
         if held.by_owner or held.grant.thing.sort is Sort.DEFAULTS:  # others fall with the one that they hang on
@@ -111,7 +111,7 @@ def _in_schema(wanted: Desired, schema: str, held: Held, *, mixed: bool) -> bool
 def _works_with(wanted: Desired, held: Held, views: set[tuple[str, str]]) -> bool:
     """Rights that go with what is there: readers on views, runner and publisher in the rooms."""
     thing, grant = held.grant.thing, held.grant
-    readers = {wanted.login(Role.READER), wanted.login(Role.RUNNER), *wanted.readers}
+    readers = _readers(wanted)
     pair = {wanted.login(Role.RUNNER), wanted.login(Role.PUBLISHER)}
     if thing.sort is Sort.RELATION and thing.name[:2] in views:
         return grant.grantee in readers and grant.privilege == "SELECT"
@@ -120,6 +120,38 @@ def _works_with(wanted: Desired, held: Held, views: set[tuple[str, str]]) -> boo
     if thing.sort is Sort.DEFAULTS and thing.name[1] == wanted.place.rooms:
         return grant.grantee in pair and thing.name[0] in pair
     return False
+
+
+def _siblings(wanted: Desired, actual: Actual) -> frozenset[str]:
+    """The schemas into which other pipelines of this environment publish with the same logins. Their own config
+    declares those; here they are known by what provisioning left: the publisher may make views there, and its future
+    ones are read by this environment's readers. Never a schema of another environment."""
+    publisher, held = wanted.login(Role.PUBLISHER), {one.grant for one in actual.held}
+    theirs = {grant.thing.name[0] for grant in wanted.beside if grant.thing.sort is Sort.SCHEMA}
+    return frozenset(
+        schema for grant in held
+        if grant.thing.sort is Sort.DEFAULTS and grant.privilege == "SELECT" and grant.grantee in _readers(wanted)
+        and grant.thing.name[0] == publisher and (schema := grant.thing.name[1])
+        and schema not in {*wanted.schemas, *theirs}
+        and Grant(Thing(Sort.SCHEMA, (schema,)), publisher, "CREATE") in held
+    )  # fmt: skip
+
+
+def _of_a_sibling(wanted: Desired, held: Held, siblings: frozenset[str]) -> bool:
+    """Whether it is what provisioning gives for the published views of another pipeline."""
+    thing, grant, publisher = held.grant.thing, held.grant, wanted.login(Role.PUBLISHER)
+    reads = grant.grantee in _readers(wanted)
+    if thing.sort is Sort.SCHEMA and thing.name[0] in siblings:
+        makes = grant.grantee == publisher
+        return (grant.privilege == "USAGE" and (reads or makes)) or (grant.privilege == "CREATE" and makes)
+    if thing.sort is Sort.RELATION and thing.name[0] in siblings:
+        return reads and grant.privilege == "SELECT" and held.owner == publisher
+    future = thing.sort is Sort.DEFAULTS and thing.name[1] in siblings and thing.name[0] == publisher
+    return future and reads and grant.privilege == "SELECT"
+
+
+def _readers(wanted: Desired) -> frozenset[str]:
+    return frozenset({wanted.login(Role.READER), wanted.login(Role.RUNNER), *wanted.readers} - {""})
 
 
 def _memberships(wanted: Desired, actual: Actual) -> Iterator[Step]:
