@@ -103,15 +103,15 @@ def ledger_on_postgres(server: Server, database: str) -> str:
     return f"ledger: postgresql://{SUPERUSER}@127.0.0.1:{server.port}/{database}\n"
 
 
-def set_aside(server: Server, database: str) -> None:
+def set_aside(server: Server, database: str, name: str = "aside") -> None:
     """Keep the database as it is now, for ``put_back``. Nobody may be connected."""
-    _copy(server, database, f"{database}_aside")
+    _copy(server, database, f"{database}_{name}")
 
 
-def put_back(server: Server, database: str) -> None:
+def put_back(server: Server, database: str, name: str = "aside") -> None:
     """Make the database what it was when it was set aside. It keeps its name, since moving a warehouse is no
     promotion; so a folder that is copied and the database in which its prod lies go back together."""
-    _copy(server, f"{database}_aside", database)
+    _copy(server, f"{database}_{name}", database)
 
 
 def _copy(server: Server, source: str, target: str) -> None:
