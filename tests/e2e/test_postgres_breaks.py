@@ -80,3 +80,27 @@ def test_columns_that_only_the_run_tells_of_are_looked_at_before_anything_is_sho
     with server.connect(database) as reader:
         builds = reader.execute("select distinct build from orders_prod.totals_daily_prod").fetchall()
     assert builds == [("v1",)]
+
+
+@pytest.mark.parametrize("setting", ["schema: elsewhere", "table_suffix: _new"])
+def test_config_that_renames_what_is_published_is_refused_when_it_is_planned(
+    tmp_path: Path, server: Server, database: str, setting: str
+) -> None:
+    root = released(tmp_path / "orders", server, database, PROJECT)
+    file = root / "environments.yaml"
+    file.write_text(file.read_text().replace("prod: {data:", f"prod: {{{setting}, data:", 1))
+    said = promote(root, "v2", SCRIPT, "plan", "--to", "prod", code=1)
+    assert f"another {setting.partition(':')[0]}" in said
+    assert columns(server, database, "orders_prod.totals_daily_prod") == ["day", "orders", "build"]
+
+
+def test_another_login_or_more_patience_moves_no_warehouse_and_another_database_does(
+    tmp_path: Path, server: Server, database: str
+) -> None:
+    root = released(tmp_path / "orders", server, database, PROJECT)
+    file = root / "environments.yaml"
+    first = file.read_text()
+    file.write_text(first.replace("{type: postgres,", "{type: postgres, patience: 5, readers: [bi], reader: r,"))
+    assert "SUCCEEDED" in promote(root, "v2", SCRIPT)
+    file.write_text(first.replace(f"database: {database}", "database: another"))
+    assert f"database {database} to another" in promote(root, "v3", SCRIPT, "plan", "--to", "prod", code=1)

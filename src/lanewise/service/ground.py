@@ -50,6 +50,14 @@ def plan_for(ctx: Context, candidate: Candidate, target: Environment) -> Plan:
     ))  # fmt: skip
 
 
+_PLACES = {"postgres": ("host", "port", "database", "store")}
+"""Fields of a ``dst`` connection that say where it lies, by its type; of other types, all do. Another login, or more
+patience, moves nothing."""
+_NAMES = ("schema", "table_suffix")
+"""Settings that name what readers read, in warehouses where they do; in those of files it is the table alone."""
+_NAMELESS = ("duckdb",)
+
+
 def _breaks(warehouse: Warehouse, live: PartitionMap, project: Project) -> dict[str, Break]:
     """What the views that are published could not take in place, as far as the candidate declares its columns. What
     others write is looked at when it has been computed."""
@@ -63,10 +71,18 @@ def _require_same_place(live: Environment, target: Environment) -> None:
     """Moving a warehouse is no promotion: readers of the old place would see nothing of it, and nothing could be
     compared or rolled back."""
     here, there = live.connection("dst"), target.connection("dst")
-    if (here.type, dict(here.fields)) != (there.type, dict(there.fields)):
-        what = f"the config moves the warehouse of {target.name} ({here.name} to {there.name})"
-        hint = "add an environment for the new place, promote into it, and let readers move over"
-        raise Refused(f"{what}, and a promotion can't", hint=hint)
+    hint = "add an environment for the new place, promote into it, and let readers move over"
+    lie = _PLACES.get(there.type, sorted({*here.fields, *there.fields}))
+    differs = [name for name in lie if here.fields.get(name) != there.fields.get(name)]
+    if here.type != there.type or differs:
+        told = [f"{name} {here.fields.get(name)} to {there.fields.get(name)}" for name in differs]
+        what = ", ".join(told) if here.type == there.type else f"{here.name} to {there.name}"
+        raise Refused(f"the config moves the warehouse of {target.name} ({what}), and a promotion can't", hint=hint)
+    moved = [key for key in _NAMES if (live.settings.get(key) or "") != (target.settings.get(key) or "")]
+    if moved and there.type not in _NAMELESS:
+        key = moved[0]
+        what = f"the config gives what {target.name} publishes another {key} ({target.settings.get(key)!r}, not "
+        raise Refused(f"{what}{live.settings.get(key)!r}), and a promotion can't", hint=hint)
 
 
 def require_same_ground(saved: Plan, now: Plan) -> None:

@@ -68,6 +68,7 @@ class Opening:
 
     def _open(self, connection: psycopg.Connection[Any], live: PartitionMap, target: PartitionMap) -> None:
         views = Views(connection, self.place)
+        views.demand_here()
         seen, needed = views.seen(target.tables), views.needed()
         wanted: dict[str, Contract] = {}
         for name, table in target.tables.items():

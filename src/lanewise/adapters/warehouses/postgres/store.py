@@ -37,7 +37,7 @@ _TABLES = (
         row_count bigint not null, byte_count bigint not null, run text not null,
         staged_at timestamptz not null default now())""",
     "create index on {s}.slices (version)",
-    "create sequence {s}.slice_numbers",
+    "create sequence {s}.slice_numbers as integer",
     """create table {s}.table_maps (
         id bigint generated always as identity primary key, pipeline text not null, name text not null,
         digest text not null, shape text not null, document text not null, unique (pipeline, digest))""",
@@ -65,16 +65,18 @@ _TABLES = (
         fence bigint not null default 0, seen bigint not null default 0, base bigint not null default 0,
         repeats bigint not null default 0, moved_at timestamptz not null default now())""",
     """create table {s}.views (
-        view text primary key, pipeline text not null, name text not null, columns jsonb not null,
-        shapes text[] not null, versions bigint[] not null, upto bigint, unique (pipeline, name))""",
+        schema text not null, view text not null, pipeline text not null, name text not null, columns jsonb not null,
+        shapes text[] not null, versions bigint[] not null, upto bigint, primary key (schema, view),
+        unique (pipeline, name))""",
     """create function {s}.keep() returns trigger language plpgsql as $$ begin
         if coalesce(current_setting('lanewise.dropping', true), '') <> tg_table_schema then
             raise exception 'rows of a version are never changed' using errcode = 'insufficient_privilege';
         end if;
         return null; end $$""",
 )  # fmt: skip
-"""``views``: what stands in the published schema, and which contracts it serves (``shapes``, of table maps) from which
-``versions``; ``upto`` is the newest slice of a plain view, NULL for an open one."""
+"""``views``: what stands in the published schemas (each pipeline of the environment may have its own), and which
+contracts it serves (``shapes``, of table maps) from which ``versions``; ``upto`` is the newest slice of a plain view,
+NULL for an open one."""
 
 
 def ensure(connection: psycopg.Connection[Any], place: Place) -> None:
@@ -157,7 +159,8 @@ def _make_version(
     connection: psycopg.Connection[Any], names: Mapping[str, sql.Composable], columns: Sequence[Column]
 ) -> None:
     listed = [sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(postgres_type(c.type))) for c in columns]
-    hidden = sql.SQL("{} bigint not null").format(sql.Identifier(SLICE))
+    # four bytes: often they fit into the gap before a wider column, and a row grows by nothing
+    hidden = sql.SQL("{} integer not null").format(sql.Identifier(SLICE))
     connection.execute(sql.SQL("create table {relation} ({listed})").format(
         **names, listed=sql.SQL(", ").join([hidden, *listed])))  # fmt: skip
     connection.execute(sql.SQL(

@@ -19,10 +19,15 @@ _SEEN = """
 select n.view, w.pipeline, w.name, w.columns, w.shapes, w.versions, w.upto, c.oid, c.relkind, c.reloptions,
   exists (select from pg_rewrite r join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
     join pg_class t on d.refclassid = 'pg_class'::regclass and t.oid = d.refobjid
-    where r.ev_class = c.oid and t.relnamespace = to_regnamespace(%s))
-from (select unnest(%s::text[]) union select view from {s}.views where pipeline = %s) n(view)
-left join {s}.views w on w.view = n.view
-left join pg_class c on c.relname = n.view and c.relnamespace = to_regnamespace(%s)"""
+    where r.ev_class = c.oid and t.relnamespace = (select oid from pg_namespace where nspname = %(store)s))
+from (select unnest(%(wanted)s::text[])
+    union select view from {s}.views where pipeline = %(pipeline)s and schema = %(public)s) n(view)
+left join {s}.views w on w.view = n.view and w.schema = %(public)s
+left join (pg_class c join pg_namespace p on p.oid = c.relnamespace and p.nspname = %(public)s) on c.relname = n.view"""
+
+_ELSEWHERE = """
+select name, format('%%I.%%I', schema, view) from {s}.views where pipeline = %s
+and (schema <> %s or view <> name || %s) order by name limit 1"""
 
 _NEEDED = """
 with kept as (
@@ -75,7 +80,10 @@ class Views:
         """The views that stand, by table: those of ``tables``, and all others of the pipeline. ``Refused`` when what
         has a table's name there is not ours."""
         wanted = {self.place.view(table): table for table in tables}
-        rows = self.rows(_SEEN, self.place.store, list(wanted), self.place.pipeline, self.place.public)
+        where = {"store": self.place.store, "wanted": list(wanted), "pipeline": self.place.pipeline,
+                 "public": self.place.public}  # fmt: skip
+        statement = composed.SQL(_SEEN).format(s=composed.Identifier(self.place.store))
+        rows = self.connection.execute(statement, where).fetchall()
         found = {}
         for view, pipeline, name, columns, shapes, versions, upto, oid, kind, options, ours in rows:
             if oid is None:
@@ -89,6 +97,16 @@ class Views:
                 dict(option.split("=", 1) for option in options or ()),
             )  # fmt: skip
         return found
+
+    def demand_here(self) -> None:
+        """``Refused`` when the pipeline publishes under other names: who reads those would see less with every map."""
+        rows = self.rows(_ELSEWHERE, self.place.pipeline, self.place.public, self.place.suffix)
+        if rows:
+            name, elsewhere = rows[0]
+            raise Refused(
+                f"{name} is published as {elsewhere}, and config now says {self.place.public}.{self.place.view(name)}",
+                hint="add an environment for the new place, promote into it, and let readers move over",
+            )
 
     def make_live(self) -> None:
         """The view that all open ones ask, where it isn't there."""
@@ -130,7 +148,8 @@ class Views:
     def reshaped(self, seen: Seen, shapes: Collection[str]) -> str:
         """The statement that notes that a view as it stands serves these contracts."""
         return " ".join([
-            "UPDATE", self._store("views"), "SET shapes =", _texts(shapes), "WHERE view =", sql.literal(seen.view)
+            "UPDATE", self._store("views"), "SET shapes =", _texts(shapes),
+            "WHERE schema =", sql.literal(self.place.public), "AND view =", sql.literal(seen.view),
         ])  # fmt: skip
 
     def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -142,12 +161,13 @@ class Views:
         """The view, and the row that tells what it is: both or none."""
         view = self.place.view(table)
         values = [
-            sql.literal(view), sql.literal(self.place.pipeline), sql.literal(table), _columns(wanted.columns),
+            sql.literal(self.place.public), sql.literal(view), sql.literal(self.place.pipeline),
+            sql.literal(table), _columns(wanted.columns),
             _texts(wanted.shapes), _numbers(form.versions), sql.literal(form.upto),
         ]  # fmt: skip
         row = " ".join([
-            "INSERT INTO", self._store("views"), "(view, pipeline, name, columns, shapes, versions, upto) VALUES (",
-            ", ".join(values), ") ON CONFLICT (view) DO UPDATE SET columns = excluded.columns,",
+            "INSERT INTO", self._store("views"), "(schema, view, pipeline, name, columns, shapes, versions, upto)",
+            "VALUES (", ", ".join(values), ") ON CONFLICT (pipeline, name) DO UPDATE SET columns = excluded.columns,",
             "shapes = excluded.shapes, versions = excluded.versions, upto = excluded.upto",
         ])  # fmt: skip
         options = seen.options if seen else {}
@@ -161,7 +181,8 @@ class Views:
         return sql.identifier(self.place.store) + "." + sql.identifier(table)
 
     def _not_ours(self, view: str, pipeline: str | None) -> Refused:
-        owner = f"belongs to the pipeline {pipeline}" if pipeline else "was not made by Lanewise"
+        other = pipeline and pipeline != self.place.pipeline
+        owner = f"belongs to the pipeline {pipeline}" if other else "was not made by Lanewise"
         return Refused(
             f"{self.place.public}.{view} {owner}, and is not replaced",
             hint="move it away, or publish under another `schema` or `table_suffix`",
