@@ -14,7 +14,7 @@ import pytest
 from lanewise.adapters.warehouses.postgres import carrying, compaction, holdings, loading
 from lanewise.testing.postgres import Server
 
-from .disasters import killed, looking_on, terminated
+from .disasters import Point, killed, looking_on, terminated
 from .road import in_child, lane, seen
 from .stricken import (
     Lanes,
@@ -54,6 +54,7 @@ def test_a_promotion_killed_at_any_step_is_finished_by_the_next_command(lanes: L
         point.change for point in made
     }
     points = [(at, False) for at in steps(made)] + [(at, True) for at in inside(made)]
+    points += [(Point("publish", time, 1), True) for time in (1, 2)]  # the second step is shown, and everything
     with looking_on(lanes.root, lanes.server, lanes.database) as reader:
         for at, under_way in points[shard::SHARDS]:
             what = f"killed at {at}{', under way' if under_way else ''}"

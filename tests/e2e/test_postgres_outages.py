@@ -12,6 +12,7 @@ import pytest
 
 from lanewise.adapters.ledgers.sql import open_ledger
 from lanewise.adapters.warehouses.postgres import publishing
+from lanewise.bootstrap import open_context
 from lanewise.testing.postgres import postgres
 
 from .disasters import Disaster, Point, answer_lost, crashed, gone, looking_on, terminated
@@ -94,6 +95,22 @@ def test_a_lost_answer_is_found_out_and_the_command_goes_on(fragile: Lanes, chan
         at = Point(change, 1, 1 if change == "publish" else last)
         assert check_survived(fragile, at, answer_lost, under_way=True) == 0
     assert not reader.wrong
+
+
+def test_a_lost_answer_to_a_rollback_is_found_out_and_the_pointer_moves_once(fragile: Lanes) -> None:
+    fragile.put_back("v2")
+    before = live_map(fragile)
+    with looking_on(fragile.root, fragile.server, fragile.database) as reader:
+        said = struck(fragile, ["rollback", "prod"], Point("revert", 0, 1), answer_lost, under_way=True)
+    assert said.code == 0, said.err
+    assert live_map(fragile) == before + 1
+    check_rolled_back(fragile, "the answer was lost")
+    assert not reader.wrong
+
+
+def live_map(lanes: Lanes) -> int:
+    ctx = open_context(lanes.root)
+    return ctx.warehouse(ctx.config.environment("prod")).pointer().number
 
 
 CRASHED = (
