@@ -52,6 +52,19 @@ class ComputationContract:
         seen = {row[1]: row[2] for row in harness.read("orders")}
         assert seen == {1: Decimal("1.00"), 2: Decimal("5.00"), 3: Decimal("1.00"), 4: Decimal("1.00")}
 
+    def test_columns_may_have_the_names_that_queries_like_to_use(self, harness: Harness) -> None:
+        """A merge onto what is live, and what is asked of it then."""
+        names = ("name", "number", "fresh", "w", "s", "rows", "side", "n")
+        columns = (*ORDERS.columns[:2], *(Column(name, "BIGINT") for name in names))
+        table = replace(ORDERS, kind=TableKind.MERGE, columns=columns, key=("number",))
+        for value in (1, 2):
+            row = {"day": D1, "id": value, **dict.fromkeys(names, value)}
+            published(harness, request([table], [D1]), [(table, [row])])
+        slices = harness.open().live().tables["orders"].slices[D1]
+        assert [row[1] for row in harness.read("orders")] == [1, 2]
+        assert harness.open().offset(replace(table, offset="number"), slices) == "2"
+        assert harness.open().compare(table, slices, slices).partitions[0].same
+
     def test_a_merge_refuses_the_same_key_twice(self, harness: Harness) -> None:
         """Which row is newer can't be told."""
         table = replace(ORDERS, kind=TableKind.MERGE)

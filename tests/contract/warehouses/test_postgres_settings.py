@@ -10,6 +10,7 @@ from psycopg import sql
 from tests.contract.warehouses.postgres_harness import PostgresHarness
 
 from lanewise.domain.project import Check, Column, Grain, PartitionSpec, Table, TableKind
+from lanewise.errors import WrongInput
 from lanewise.testing.postgres import Server
 from lanewise.testing.warehouse import D1, D2, ORDERS, order, published, request
 
@@ -61,3 +62,10 @@ def test_text_from_the_data_stays_text(harness: PostgresHarness) -> None:
     assert warehouse.compare(table, slices, slices).partitions[0].same
     assert warehouse.compare(replace(table, key=()), slices, slices).partitions[0].same
     assert harness.read(table.name) == [(part, 1)]
+
+
+@pytest.mark.parametrize("name", ["_lanewise_slice", "_LANEWISE_SLICE", "xmin", "ctid"])
+def test_a_column_that_the_server_or_the_store_has_itself_is_refused(server: Server, tmp_path: Path, name: str) -> None:
+    table = replace(ORDERS, columns=(*ORDERS.columns, Column(name, "BIGINT")))
+    with pytest.raises(WrongInput, match=f"orders: the column name {name} is taken"):
+        PostgresHarness(tmp_path, server).open().open_run(request([table], [D1]), [table], ())

@@ -143,7 +143,7 @@ def rows_of(
     queries = []
     for relation, numbers in by_relation(slices).items():
         held = {c.name.lower(): c for c in columns_of(connection, place.store, relation)}
-        items = [aliased(cast(_named(held.get(c.name.lower())), c.type), c.name) for c in columns]
+        items = [aliased(cast(_named(relation, held.get(c.name.lower())), c.type), c.name) for c in columns]
         named = sql.SQL("(select unnest({}::bigint[]) as number, unnest({}::text[]) as name) as named").format(
             sql.Literal(numbers), sql.Literal([parts[n] for n in numbers])
         )
@@ -157,8 +157,8 @@ def rows_of(
     return sql.SQL(" union all ").join(queries)
 
 
-def _named(column: Column | None) -> sql.Composable:
-    return sql.SQL("null") if column is None else sql.Identifier(column.name)
+def _named(relation: str, column: Column | None) -> sql.Composable:
+    return sql.SQL("null") if column is None else sql.Identifier(relation, column.name)
 
 
 def cast(value: sql.Composable, type_: str) -> sql.Composed:

@@ -9,7 +9,11 @@ import psycopg
 
 from lanewise.domain.project import Column
 from lanewise.errors import WrongInput
+from lanewise.publication.mapped_views import SLICE
 from lanewise.publication.postgres_types import contract_type, postgres_type
+
+_SYSTEM = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+"""Columns that every table of the server has."""
 
 
 def columns_of(connection: psycopg.Connection[Any], schema: str, relation: str) -> tuple[Column, ...]:
@@ -33,6 +37,8 @@ def check_storable(table: str, columns: Sequence[Column]) -> None:
         if len(column.name.encode()) > 63 or "\0" in column.name or not column.name:
             raise WrongInput(f"{table}: {column.name!r} can't name a column in PostgreSQL",
                              hint="a name has at most 63 bytes there")  # fmt: skip
+        if column.name in _SYSTEM or column.name.lower() == SLICE:
+            raise WrongInput(f"{table}: the column name {column.name} is taken", hint="give the column another name")
 
 
 def check_known(connection: psycopg.Connection[Any], table: str, columns: Sequence[Column]) -> None:
