@@ -18,7 +18,7 @@ from lanewise.domain.event import Draft, Event
 from lanewise.domain.ports import Warehouse
 from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.publication import PartitionMap, Pointer
-from lanewise.errors import FenceRefused, GroundMoved, Refused
+from lanewise.errors import FenceRefused, GroundMoved, NotFound, OutsideBroke, Refused
 from lanewise.promotion.states import abort_to
 from lanewise.publication.maps import differing, gap, give_back
 from lanewise.service.claims import LIVE
@@ -61,11 +61,13 @@ class RolledBack:
 @dataclass(frozen=True)
 class _Way:
     """Where to go back to: the release, and the map that was live when it was last live. ``left``: the build that goes,
-    where it is not the released one."""
+    where it is not the released one. ``until``: the last map in which it was the released one; between the two, the
+    rollout of the next one exposed its steps, and the release's own runs published days."""
 
     release: Release
     map: int
     left: str = ""
+    until: int = 0
 
 
 def roll_back(
@@ -117,7 +119,7 @@ def _go_back(ctx: Context, lane: Environment, way: _Way, under: tuple[int, float
         intended = _intend(ctx, lane.name, before, left=left, build=release.build, config=release.config,
                            map=to, fence=fence, promotion="")  # fmt: skip
         try:
-            number = to if there else warehouse.revert(to, base=before.number, fence=fence)
+            number = to if there else _flip(warehouse, way, before.number, fence)
         except GroundMoved:
             continue  # a scheduled run has published a day meanwhile
         seconds = time.monotonic() - started
@@ -125,6 +127,33 @@ def _go_back(ctx: Context, lane: Environment, way: _Way, under: tuple[int, float
         gone, back = warehouse.map_at(before.number), (there or warehouse).live()
         return RolledBack(lane.name, left, release.build, number, seconds, _missing(gone, back), "", _stale(gone, back))
     raise _too_busy(lane)
+
+
+def _flip(warehouse: Warehouse, way: _Way, base: int, fence: int) -> int:
+    """Show the release as it was left; the map's number. Where its own runs have published while the next one was
+    rolled out, a map of the two is made; where that can't be done, it goes back without those days, and says so."""
+    restored = _restored(warehouse, way)
+    if restored.tables != warehouse.map_at(way.map).tables:
+        wanted = replace(restored, number=max(base, *warehouse.maps()) + 1)
+        with suppress(OutsideBroke):
+            warehouse.prepare(wanted)
+            warehouse.publish(wanted, base=base, fence=fence)
+            return wanted.number
+    return warehouse.revert(way.map, base=base, fence=fence)
+
+
+def _restored(warehouse: Warehouse, way: _Way) -> PartitionMap:
+    """The map before the next release's rollout, with what the release's own runs have published during it."""
+    base = warehouse.map_at(way.map)
+    if way.until <= way.map:
+        return base
+    try:
+        last = warehouse.map_at(way.until)
+    except NotFound:  # no longer kept
+        return base
+    held = {s for table in base.tables.values() for found in table.slices.values() for s in found}
+    since = {s for table in last.tables.values() for found in table.slices.values() for s in found} - held
+    return replace(give_back(last, base, {s.run for s in since if s.build != base.build}), number=base.number)
 
 
 def _too_busy(lane: Environment) -> GroundMoved:
@@ -161,7 +190,7 @@ def _look_ahead(ctx: Context, lane: Environment, build: str | None) -> RolledBac
                               _stale(live, after))  # fmt: skip
     way = _way_back(ctx, lane.name, build)
     live, there = ctx.warehouse(lane).live(), _elsewhere(ctx, lane, way.release)
-    back = there.live() if there else ctx.warehouse(lane).map_at(way.map)
+    back = there.live() if there else _restored(ctx.warehouse(lane), way)
     return RolledBack(lane.name, way.left or live.build, way.release.build, back.number, 0.0, _missing(live, back), "",
                       _stale(live, back))  # fmt: skip
 
@@ -214,7 +243,7 @@ def _way_back(ctx: Context, environment: str, build: str | None) -> _Way:
         if (one.build, one.config) == (told[-1].build, told[-1].config):
             continue
         if one.build == wanted or (wanted is None and one.build not in held_back):
-            return _Way(one, told[at + 1].base_map)
+            return _Way(one, told[at + 1].base_map, until=told[at + 1].map - 1)
     if wanted is not None:
         raise Refused(
             f"build {wanted[7:15]} was never live in {environment}", hint=f"`lane history --environment {environment}`"

@@ -12,7 +12,7 @@ from tests.e2e.road import PROJECT, SCRIPT
 from lanewise.domain.environment import Environment
 from lanewise.domain.promotion import State
 from lanewise.domain.publication import PartitionMap
-from lanewise.errors import GroundMoved, NotFound, Refused
+from lanewise.errors import GroundMoved, NotFound, Refused, WarehouseUnavailable
 from lanewise.service.hold import lane, resume
 from lanewise.service.live import run_live
 from lanewise.service.releases import as_released
@@ -145,6 +145,53 @@ def test_days_that_the_new_build_published_anew_are_older_again_listed_and_can_b
     rerun_missing(lanes.ctx(), "prod", done.missing, done.stale)
     _, v1, partitions = lanes.runs()[-1]
     assert (v1, partitions) == (done.back, [DAYS[1], "2013-01-05"])
+
+
+class TestOfARolloutThatTheLiveBuildPublishedIn:
+    """While v2 was at its canary, v1 published a new day and one day anew; then v2 was released."""
+
+    @pytest.fixture
+    def lanes(self, tmp_path: Path) -> Lanes:
+        lanes = Lanes(tmp_path / "orders", CANARY)
+        lanes.through(lanes.build("v1"))
+        seen: list[State] = []
+
+        def publish_once(promotion: str, state: State) -> None:
+            seen.append(state)
+            if seen.count(State.CANARY) == 2 and state is State.CANARY:
+                run_live(lanes.ctx(), "prod", ["2013-01-05"])
+                run_live(lanes.ctx(), "prod", [DAYS[0]])
+
+        lanes.told.on_move = publish_once
+        lanes.through(lanes.build("v2"))
+        lanes.told.on_move = lambda promotion, state: None
+        assert lanes.seen() == dict.fromkeys((*DAYS, "2013-01-05"), "v2")
+        return lanes
+
+    def test_what_it_published_is_there_again(self, lanes: Lanes) -> None:
+        told = back(lanes, dry_run=True)
+        done = back(lanes)
+        assert lanes.seen() == dict.fromkeys((*DAYS, "2013-01-05"), "v1")
+        assert (done.missing, done.stale, told.missing, told.stale) == ({}, {}, {}, {})
+        slices = lanes.live().tables["orders_daily"].slices
+        assert slices[DAYS[0]] != lanes.map_at(1).tables["orders_daily"].slices[DAYS[0]]
+        assert lanes.live().build == done.back
+
+    def test_where_that_map_can_not_be_made_it_goes_back_without_and_says_so(self, lanes: Lanes) -> None:
+        ctx = lanes.ctx()
+        warehouse: Any = ctx.warehouse(release_of(lanes))
+
+        class Full:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(warehouse, name)
+
+            def prepare(self, target: PartitionMap) -> None:
+                raise WarehouseUnavailable("the disk is full")
+
+        ctx._open_warehouse = lambda environment: Full()  # type: ignore[method-assign, return-value, assignment]
+        done = roll_back(ctx, "prod")
+        assert lanes.seen() == dict.fromkeys(DAYS, "v1")
+        assert done.missing["orders_daily"] == ("2013-01-05",)
 
 
 class Meddling:
