@@ -94,3 +94,14 @@ def test_publishing_under_another_name_is_refused(make: Make, names: dict[str, s
     assert make().seen() == [1, 1]
     make().publish("b", 2, D1)
     assert make().seen() == [2, 1]
+
+
+def test_a_store_of_another_layout_is_left_alone(make: Make) -> None:
+    """A newer Lanewise made it."""
+    shop = make("shop")
+    shop.publish("a", 1)
+    with shop.connect() as connection:
+        connection.execute("update lanewise_prod.format set version = 99")
+    with pytest.raises(Refused, match="has the layout 99"):
+        shop.publish("b", 2)
+    assert make("shop").seen() == [1, 1]

@@ -81,8 +81,10 @@ NULL for an open one."""
 
 def ensure(connection: psycopg.Connection[Any], place: Place) -> None:
     """Make the schemas and the store's tables where they are missing; nothing where they are there. ``Refused`` with
-    the command that helps where this login may not. Ends in the caller's transaction."""
+    the command that helps where this login may not, and for a store whose layout this code doesn't know. Ends in the
+    caller's transaction."""
     if is_there(connection, place):
+        _require_format(connection, place)
         return
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
     if is_there(connection, place):
@@ -99,6 +101,17 @@ def ensure(connection: psycopg.Connection[Any], place: Place) -> None:
             f"{place.environment}'s database has no {', '.join(missing) or place.store} yet, and this login may not "
             "make it", hint=f"`lane provision {place.environment}` shows what an operator has to run",
         ) from error  # fmt: skip
+
+
+def _require_format(connection: psycopg.Connection[Any], place: Place) -> None:
+    found = connection.execute(
+        sql.SQL("select max(version) from {}.format").format(sql.Identifier(place.store))
+    ).fetchone()
+    if found != (FORMAT,):
+        raise Refused(
+            f"the store {place.store} has the layout {found and found[0]}, and this Lanewise knows {FORMAT}",
+            hint="use the Lanewise that made it",
+        )
 
 
 def version_table(
