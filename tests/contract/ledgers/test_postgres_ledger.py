@@ -232,6 +232,12 @@ def test_a_database_that_can_not_hold_any_text_is_refused(server: Server):
     assert "encoded in LATIN1" in refused(open_ledger(ledger_url(server, name), base=HERE)).message
 
 
+def test_a_session_speaks_utf8_whatever_its_surroundings_say(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    assert ledger.append("a", [Draft("t", {"price": "5 €"})], actor="zoë")[0].data == {"price": "5 €"}
+    assert ledger.read("a")[0].data == {"price": "5 €"}
+
+
 def test_a_ledger_of_a_newer_lanewise_is_left_alone(ledger: SqlLedger, url: str, server: Server):
     ledger.append("a", [Draft("t")], actor="x")
     with server.connect() as admin:

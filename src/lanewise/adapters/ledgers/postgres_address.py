@@ -14,7 +14,8 @@ SCHEMA = "lanewise_ledger"
 _FORM = "postgresql://USER@HOST:PORT/DATABASE?schema=SCHEMA&password=env:NAME"
 _LONGEST = 63  # bytes of a name, above which PostgreSQL cuts it off
 _WAIT = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3",
-         "tcp_user_timeout": "40000", "application_name": "lanewise ledger"}  # fmt: skip
+         "tcp_user_timeout": "40000", "application_name": "lanewise ledger",
+         "client_encoding": "utf8"}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def parameters(connection: Connection, role: Role) -> dict[str, Any]:
     known = {PLAIN[name]: value for name, value in fields.items() if name in PLAIN}
     if not known.get("dbname"):
         raise WrongInput(f"the connection {connection.name} names no database", hint="set `database`")
-    return {"connect_timeout": 10, "application_name": f"lanewise {role}", **known}
+    return {"connect_timeout": 10, "client_encoding": "utf8", "application_name": f"lanewise {role}", **known}
 
 
 def log_in(
