@@ -99,6 +99,13 @@ def scene(server: Server, tmp_path: Path) -> Iterator[Scene]:
         yield found
 
 
+@pytest.fixture
+def scene15(postgres15: Server, tmp_path: Path) -> Iterator[Scene]:
+    """Where the generation can't matter."""
+    with set_up(postgres15, tmp_path) as found:
+        yield found
+
+
 def require_unnoticed(met: Crowd, idle: tuple[float, float], busy: tuple[float, float]) -> None:
     """What every way of publishing is held to."""
     assert met.errors == [], met.errors[:5]
@@ -193,41 +200,45 @@ def _idle_then(scene: Scene, work: Callable[[], None], kinds: Sequence[str]) -> 
     return met, tuple(idle), tuple(busy)
 
 
-def test_the_crowd_does_notice_views_that_are_dropped_and_made_anew(scene: Scene) -> None:
-    (text,) = scene.sql("select pg_get_viewdef('analytics_prod.orders'::regclass)")[0]
+def test_the_crowd_does_notice_views_that_are_dropped_and_made_anew(scene15: Scene) -> None:
+    (text,) = scene15.sql("select pg_get_viewdef('analytics_prod.orders'::regclass)")[0]
 
     def work() -> None:
         for _ in range(30):
-            scene.sql(f"drop view analytics_prod.orders cascade; create view analytics_prod.orders as {text}")
+            scene15.sql(f"drop view analytics_prod.orders cascade; create view analytics_prod.orders as {text}")
             time.sleep(0.02)
 
     with pytest.raises(AssertionError, match=r"42P01|42501|40P01"):
-        require_unnoticed(*_idle_then(scene, work, READERS))
+        require_unnoticed(*_idle_then(scene15, work, READERS))
 
 
-def test_the_crowd_does_notice_an_alter_behind_a_long_reader(scene: Scene) -> None:
-    relation = scene.sql("select format('%I.%I', schemaname, tablename) from pg_tables where tablename like 'totals%'")
+def test_the_crowd_does_notice_an_alter_behind_a_long_reader(scene15: Scene) -> None:
+    relation = scene15.sql(
+        "select format('%I.%I', schemaname, tablename) from pg_tables where tablename like 'totals%'"
+    )
 
     def work() -> None:
-        with scene.server.connect(scene.database) as long:
+        with scene15.server.connect(scene15.database) as long:
             long.autocommit = False
             long.execute("select count(*) from analytics_prod.totals")
-            altering = threading.Thread(target=scene.sql, args=(f"alter table {relation[0][0]} add column extra int",))
+            altering = threading.Thread(
+                target=scene15.sql, args=(f"alter table {relation[0][0]} add column extra int",)
+            )
             altering.start()
             time.sleep(1.0)
             long.rollback()
             altering.join()
 
     with pytest.raises(AssertionError, match="somebody waited"):
-        require_unnoticed(*_idle_then(scene, work, READERS))
+        require_unnoticed(*_idle_then(scene15, work, READERS))
 
 
-def test_the_crowd_does_notice_views_replaced_under_a_repeatable_read_reader(scene: Scene) -> None:
+def test_the_crowd_does_notice_views_replaced_under_a_repeatable_read_reader(scene15: Scene) -> None:
     """The way of old: tables for each version, and views that are replaced in one transaction."""
 
     def work() -> None:
         for turn in range(60):
-            scene.sql(f"""
+            scene15.sql(f"""
                 create table raw.orders_{turn} as select d::date as day, n as id, {turn} as v from
                     generate_series(date '2024-01-01', date '2024-01-02', '1 day') d, generate_series(0, 9) n;
                 create table raw.totals_{turn} as select {turn} as v, 2 as days;
@@ -239,7 +250,7 @@ def test_the_crowd_does_notice_views_replaced_under_a_repeatable_read_reader(sce
 
     kinds = ["repeatable"] * 6 + ["direct", "dependent", "prepared", "stranger"]
     with pytest.raises(AssertionError, match="repeatable: "):
-        require_unnoticed(*_idle_then(scene, work, kinds))
+        require_unnoticed(*_idle_then(scene15, work, kinds))
 
 
 def test_publication_and_rollback_wait_for_nobody_and_openings_wait_politely(scene: Scene) -> None:

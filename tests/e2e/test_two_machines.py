@@ -158,7 +158,7 @@ def made(released: Machines, tmp_path_factory: pytest.TempPathFactory) -> list[s
 
 
 SHARDS = 4
-STEPS = 6
+STEPS = 3
 """So many kills are tried beside one after each kind of change: spread over the whole promotion."""
 
 
