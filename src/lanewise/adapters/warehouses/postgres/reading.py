@@ -31,6 +31,8 @@ from lanewise.publication.views import PARTITION
 _FORMATS = {Grain.HOUR: 'YYYY-MM-DD"T"HH24', Grain.DAY: "YYYY-MM-DD", Grain.MONTH: "YYYY-MM", Grain.YEAR: "YYYY"}
 _MISFITS = (pg.DataError, pg.CannotCoerce, pg.UndefinedFunction)
 
+_FEW = 100  # slices
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -147,14 +149,21 @@ def rows_of(
         named = sql.SQL("(select unnest({}::bigint[]) as number, unnest({}::text[]) as name) as named").format(
             sql.Literal(numbers), sql.Literal([parts[n] for n in numbers])
         )
+        slot = sql.Identifier(relation, SLICE)
         queries.append(
-            sql.SQL("select {}, named.name as {} from {} join {} on named.number = {slot} "
-                    "where {slot} between {} and {}").format(
+            sql.SQL("select {}, named.name as {} from {} join {} on named.number = {} where {}").format(
                 sql.SQL(", ").join(items), sql.Identifier(PARTITION), sql.Identifier(place.store, relation), named,
-                sql.Literal(min(numbers)), sql.Literal(max(numbers)), slot=sql.Identifier(relation, SLICE),
+                slot, _among(slot, numbers),
             )
         )  # fmt: skip
     return sql.SQL(" union all ").join(queries)
+
+
+def _among(slot: sql.Composable, numbers: Sequence[int]) -> sql.Composed:
+    """What the index on slices can find them by: a few one by one, many by the range that they lie in."""
+    if len(numbers) <= _FEW:
+        return sql.SQL("{} = any({}::integer[])").format(slot, sql.Literal(list(numbers)))
+    return sql.SQL("{} between {} and {}").format(slot, sql.Literal(min(numbers)), sql.Literal(max(numbers)))
 
 
 def _named(relation: str, column: Column | None) -> sql.Composable:
