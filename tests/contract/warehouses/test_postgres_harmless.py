@@ -134,7 +134,6 @@ def test_what_is_planted_would_be_run_if_nobody_looked(
     monkeypatch.setattr(reading, "demand_harmless", lambda *_: None)
     lane, running, wanted = left(server, tmp_path, PLANTS["a row policy"])
     running.written(wanted.id, [ORDERS], {})
-    running.stage(wanted, [ORDERS], {})
     assert is_moved(lane)
 
 
