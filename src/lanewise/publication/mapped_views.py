@@ -42,7 +42,9 @@ def open_query(place: Place, columns: Sequence[Column], branches: Sequence[Branc
     _require_columns(columns)
     if not branches:
         items = [sql.aliased(_null(c.type), c.name) for c in columns]
-        return sql.select(items, _name(place.store, "pointers"), where="false")  # so that the view is known as ours
+        return sql.select(
+            items, sql.qualified(place.store, "pointers"), where="false"
+        )  # so that the view is known as ours
     return sql.union_all([_branch(place, columns, branch, _mapped(place, branch.version)) for branch in branches])
 
 
@@ -50,12 +52,12 @@ def live_view(place: Place, pipeline: str) -> str:
     """The view of a pipeline's live slices, by version, that every open view of the pipeline asks. It never changes;
     the planner takes it apart, and a view that names it is replaced in half the time of one that spells it out."""
     joined = [
-        _name(place.store, "pointers") + " p",
-        "JOIN " + _name(place.store, "members") + " m ON m.content = p.content",
-        "JOIN " + _name(place.store, "branches") + " b ON b.table_map = m.table_map, unnest(b.slices) s(slice)",
+        sql.qualified(place.store, "pointers") + " p",
+        "JOIN " + sql.qualified(place.store, "members") + " m ON m.content = p.content",
+        "JOIN " + sql.qualified(place.store, "branches") + " b ON b.table_map = m.table_map, unnest(b.slices) s(slice)",
     ]
     query = sql.select(["b.version", "s.slice"], " ".join(joined), where="p.pipeline = " + sql.literal(pipeline))
-    return "CREATE VIEW " + _name(place.store, place.live) + " AS " + query
+    return "CREATE VIEW " + sql.qualified(place.store, place.live) + " AS " + query
 
 
 def plain_query(place: Place, columns: Sequence[Column], branch: Branch, upto: int) -> str:
@@ -66,7 +68,7 @@ def plain_query(place: Place, columns: Sequence[Column], branch: Branch, upto: i
 
 def create_view(schema: str, name: str, query: str, *, options: Mapping[str, str], replace: bool = True) -> str:
     """``CREATE OR REPLACE VIEW`` with the options that the view had: replacing one drops those that aren't named."""
-    words = ["CREATE OR REPLACE VIEW" if replace else "CREATE VIEW", _name(schema, name)]
+    words = ["CREATE OR REPLACE VIEW" if replace else "CREATE VIEW", sql.qualified(schema, name)]
     if options:
         pairs = [sql.identifier(option) + " = " + sql.literal(value) for option, value in options.items()]
         words.append("WITH (" + ", ".join(pairs) + ")")
@@ -106,7 +108,7 @@ def changes(published: Sequence[Column], wanted: Sequence[Column]) -> tuple[str,
 
 def _mapped(place: Place, version: int) -> str:
     """Joined rather than compared with a scalar subquery or an array: those cost parallelism, or a search per row."""
-    counted = sql.select(["slice"], _name(place.store, place.live), where="version = " + sql.literal(version))
+    counted = sql.select(["slice"], sql.qualified(place.store, place.live), where="version = " + sql.literal(version))
     return sql.identifier(SLICE) + " IN (" + counted + ")"
 
 
@@ -114,7 +116,7 @@ def _branch(place: Place, columns: Sequence[Column], branch: Branch, where: str)
     exact = {c.name: c for c in branch.columns}
     folded = {c.name.lower(): c for c in branch.columns}
     items = [_item(wanted, exact.get(wanted.name) or folded.get(wanted.name.lower())) for wanted in columns]
-    return sql.select(items, _name(place.store, branch.relation), where=where)
+    return sql.select(items, sql.qualified(place.store, branch.relation), where=where)
 
 
 def _item(wanted: Column, held: Column | None) -> str:
@@ -128,10 +130,6 @@ def _item(wanted: Column, held: Column | None) -> str:
 
 def _null(type_: str) -> str:
     return "CAST(NULL AS " + postgres_type(type_) + ")"
-
-
-def _name(schema: str, name: str) -> str:
-    return sql.identifier(schema) + "." + sql.identifier(name)
 
 
 def _require_columns(columns: Sequence[Column]) -> None:

@@ -24,6 +24,11 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def qualified(schema: str, name: str) -> str:
+    """A relation's name in its schema, quoted."""
+    return identifier(schema) + "." + identifier(name)
+
+
 def literal(value: str | float | Decimal | None) -> str:
     """A value. A number stays a number, so that comparing it with a column of whole numbers rounds nothing."""
     if value is None:

@@ -17,7 +17,7 @@ from lanewise.domain.environment import Environment
 from lanewise.domain.event import Draft, Event
 from lanewise.domain.ports import Warehouse
 from lanewise.domain.promotion import Promotion, State
-from lanewise.domain.publication import PartitionMap, Pointer
+from lanewise.domain.publication import PartitionMap, Pointer, Slice
 from lanewise.errors import FenceRefused, GroundMoved, NotFound, OutsideBroke, Refused
 from lanewise.promotion.states import abort_to
 from lanewise.publication.maps import differing, gap, give_back
@@ -151,9 +151,16 @@ def _restored(warehouse: Warehouse, way: _Way) -> PartitionMap:
         last = warehouse.map_at(way.until)
     except NotFound:  # no longer kept
         return base
-    held = {s for table in base.tables.values() for found in table.slices.values() for s in found}
-    since = {s for table in last.tables.values() for found in table.slices.values() for s in found} - held
-    return replace(give_back(last, base, {s.run for s in since if s.build != base.build}), number=base.number)
+    theirs = {s.run for s in _since(last, base) if s.build != base.build}
+    return replace(give_back(last, base, theirs), number=base.number)
+
+
+def _since(live: PartitionMap, base: PartitionMap) -> set[Slice]:
+    """The slices that a map has and an earlier one had not."""
+    one, other = (
+        {s for table in each.tables.values() for found in table.slices.values() for s in found} for each in (live, base)
+    )
+    return one - other
 
 
 def _too_busy(lane: Environment) -> GroundMoved:
@@ -349,9 +356,7 @@ def _take_out(ctx: Context, lane: Environment, running: Promotion, base: Partiti
 
 def _without(ctx: Context, running: Promotion, live: PartitionMap, base: PartitionMap) -> PartitionMap:
     """The live map without what a promotion brought, and without what its build has published once it was live."""
-    held = {s for table in base.tables.values() for found in table.slices.values() for s in found}
-    since = {s for table in live.tables.values() for found in table.slices.values() for s in found} - held
-    theirs = {s.run for s in since if s.build == running.build != base.build}
+    theirs = {s.run for s in _since(live, base) if s.build == running.build != base.build}
     return give_back(live, base, runs_of(Journal(ctx, running)) | theirs)
 
 

@@ -88,7 +88,7 @@ class Breaking:
                 told = "; ".join(changes(seen.columns, table.columns))
                 raise Refused(f"{self.place.public}.{seen.view} can't be changed while {', '.join(built)} "
                               f"is built upon it: {told}", hint="drop what is built upon it first")  # fmt: skip
-            _run(connection, "DROP VIEW " + _name(self.place.public, seen.view) + " RESTRICT")
+            _run(connection, "DROP VIEW " + sql.qualified(self.place.public, seen.view) + " RESTRICT")
         become = Contract(table.columns, frozenset({shape}))
         branches = list(views.branches(versions).values())
         _run(connection, views.opened(table.name, become, branches, seen, replace=False))
@@ -117,7 +117,7 @@ class _Kept:
         grants = connection.execute(_NAMED.replace("{grants}", _GRANTS), named).fetchall()
         comments = connection.execute(_COMMENTS, named).fetchall()
         row = connection.execute("select pg_get_userbyid(relowner) from pg_class where oid = %(oid)s", named).fetchone()
-        return cls(_name(place.public, seen.view), row[0] if row else "", grants, comments)
+        return cls(sql.qualified(place.public, seen.view), row[0] if row else "", grants, comments)
 
     def restore(self, connection: psycopg.Connection[Any], columns: Sequence[str]) -> None:
         """Put them on the view of the same name; what belonged to a column that is gone is gone with it."""
@@ -147,10 +147,6 @@ class _Kept:
 
 def _role(name: str | None) -> str:
     return "PUBLIC" if name is None else sql.identifier(name)
-
-
-def _name(schema: str, view: str) -> str:
-    return sql.identifier(schema) + "." + sql.identifier(view)
 
 
 def _run(connection: psycopg.Connection[Any], statement: str) -> None:

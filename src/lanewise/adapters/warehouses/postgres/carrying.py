@@ -51,8 +51,7 @@ def prepare_session(connection: psycopg.Connection[Any]) -> None:
     takes them with it."""
     wait = random.randint(_SHORTEST, _LONGEST)  # noqa: S311 - so that two sessions don't keep time
     connection.execute(
-        "select set_config('lock_timeout', %s, false), set_config('synchronous_commit', 'off', false), "
-        "set_config('standard_conforming_strings', 'on', false)", [f"{wait}ms"],
+        "select set_config('lock_timeout', %s, false), set_config('synchronous_commit', 'off', false)", [f"{wait}ms"],
     )  # fmt: skip
 
 

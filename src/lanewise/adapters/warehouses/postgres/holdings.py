@@ -155,7 +155,7 @@ class Holdings:
         """Rows only: a reader's older snapshot has them still."""
         with connection.transaction():
             store.dropping(connection, self.place)
-            there = connection.execute("select to_regclass(%s)", [_name(self.place.store, relation)]).fetchone()
+            there = connection.execute("select to_regclass(%s)", [sql.qualified(self.place.store, relation)]).fetchone()
             if there and there[0]:
                 table = composed.Identifier(self.place.store, relation)
                 statement = composed.SQL("delete from {} where {} = any(%s)").format(table, composed.Identifier(SLICE))
@@ -201,17 +201,13 @@ class Holdings:
 
 def _drop_statement(place: Place, version: int, relation: str, numbers: Collection[int]) -> str:
     """A version with its slices and its table. A foreign key refuses it where a slice was staged meanwhile."""
-    slices, versions = (_name(place.store, table) for table in ("slices", "versions"))
+    slices, versions = (sql.qualified(place.store, table) for table in ("slices", "versions"))
     listed, id_ = ", ".join(sql.literal(number) for number in sorted(numbers)), sql.literal(version)
     return "; ".join([
         " ".join(["DELETE FROM", slices, "WHERE version =", id_, "AND id IN (" + listed + ")"]),
         "DELETE FROM " + versions + " WHERE id = " + id_,  # noqa: S608 - names and a number, quoted above
-        " ".join(["DROP TABLE IF EXISTS", _name(place.store, relation), "RESTRICT"]),
+        " ".join(["DROP TABLE IF EXISTS", sql.qualified(place.store, relation), "RESTRICT"]),
     ])  # fmt: skip
-
-
-def _name(schema: str, relation: str) -> str:
-    return sql.identifier(schema) + "." + sql.identifier(relation)
 
 
 def _when(at: datetime) -> str:

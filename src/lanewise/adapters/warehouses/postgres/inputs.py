@@ -19,13 +19,13 @@ from lanewise.adapters.warehouses.embedded.layout import Layout
 from lanewise.adapters.warehouses.embedded.sources import Sources
 from lanewise.adapters.warehouses.postgres.loading import Loader
 from lanewise.adapters.warehouses.postgres.place import Place, input_at
-from lanewise.adapters.warehouses.postgres.rooms import quoted
 from lanewise.adapters.warehouses.postgres.server import Server
 from lanewise.adapters.warehouses.postgres.types import columns_of
 from lanewise.domain.canonical import digest
 from lanewise.domain.environment import Connection, Role
 from lanewise.domain.publication import InputPin
 from lanewise.errors import GroundMoved, NotFound, WrongInput
+from lanewise.publication.sql import qualified
 
 _READABLE = ("r", "v", "m", "p", "f")  # tables, views, materialised ones, partitioned and foreign ones
 _STEADY = (
@@ -73,11 +73,11 @@ class Inputs:
             return {}
         if self._here():
             self.check(pins)
-            return {pin.name: {"relation": quoted(*self._at(pin.name))} for pin in pins}
+            return {pin.name: {"relation": qualified(*self._at(pin.name))} for pin in pins}
         loader, found = Loader(self.server, self.place, self.layout), {}
         for pin in pins:
             relation = loader.load_input(run, pin.name, self._files.engine_input(pin))
-            found[pin.name] = {"relation": quoted(self.place.rooms, relation)}
+            found[pin.name] = {"relation": qualified(self.place.rooms, relation)}
         return found
 
     def _here(self) -> bool:

@@ -20,6 +20,7 @@ from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.domain.project import Table
 from lanewise.domain.publication import Holding
 from lanewise.publication.postgres_types import postgres_type
+from lanewise.publication.sql import qualified
 
 
 def outputs_of(place: Place, layout: Layout, run: str, tables: Sequence[Table]) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def outputs_of(place: Place, layout: Layout, run: str, tables: Sequence[Table]) 
     folder = layout.run(run).absolute() / "outputs"
     return {
         table.name: {
-            "relation": quoted(place.rooms, place.output(run, table.name)),
+            "relation": qualified(place.rooms, place.output(run, table.name)),
             "columns": [[c.name, postgres_type(c.type), c.nullable] for c in table.columns],
             "comment": note(place, run, table.name),
             "file": str(folder / f"{encoded(table.name)}.parquet"),
@@ -89,11 +90,6 @@ def held(connection: psycopg.Connection[Any], place: Place) -> tuple[Holding, ..
         size, opened = found.get(str(said["run"]), (0, ""))
         found[str(said["run"])] = (size + int(sizes.get(name, 0)), max(opened, str(said.get("opened", ""))))
     return tuple(Holding("run", run, size, modified=opened) for run, (size, opened) in sorted(found.items()))
-
-
-def quoted(schema: str, name: str) -> str:
-    """A relation for use in SQL."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
 
 
 def _read(text: str | None) -> dict[str, Any]:

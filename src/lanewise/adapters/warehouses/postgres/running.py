@@ -29,6 +29,7 @@ from lanewise.domain.environment import Connection, Role
 from lanewise.domain.project import Table
 from lanewise.domain.publication import InputPin, Slice, TableMap
 from lanewise.domain.run import RunRequest, Space, Written
+from lanewise.publication.sql import qualified
 
 _SAME_TEXT = "set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local intervalstyle = 'postgres'"
 """What the text of a value, and so the name of a partition, must not depend on."""
@@ -146,7 +147,7 @@ class Running:
                 found = newest_offset(connection, self.place, table, known)
                 if found is not None:
                     offsets[table.name] = found
-        views = {name: rooms.quoted(self.place.public, self.place.view(name)) for name in live}
+        views = {name: qualified(self.place.public, self.place.view(name)) for name in live}
         return {"own": views, "offsets": offsets}
 
     def _login(self) -> dict[str, Any]:

@@ -26,13 +26,13 @@ from lanewise.adapters.warehouses.demands import (
 from lanewise.adapters.warehouses.postgres.locations import location
 from lanewise.adapters.warehouses.postgres.place import Place
 from lanewise.adapters.warehouses.postgres.reading import Reading, count_partitions, guarded, rows_of
-from lanewise.adapters.warehouses.postgres.rooms import quoted
 from lanewise.adapters.warehouses.postgres.store import index_version, version_table
 from lanewise.domain.project import Table, TableKind
 from lanewise.domain.publication import Slice, TableMap
 from lanewise.domain.run import RunRequest
 from lanewise.errors import RunFailed
 from lanewise.publication.mapped_views import SLICE
+from lanewise.publication.sql import qualified
 from lanewise.publication.views import PARTITION
 
 
@@ -106,7 +106,7 @@ class Stager:
         return slices
 
     def _numbers(self, count: int) -> list[int]:
-        sequence = sql.Literal(quoted(self.place.store, "slice_numbers"))
+        sequence = sql.Literal(qualified(self.place.store, "slice_numbers"))
         query = sql.SQL("select nextval({}) from generate_series(1, {})").format(sequence, sql.Literal(count))
         return [int(row[0]) for row in self.connection.execute(query).fetchall()]
 
@@ -155,7 +155,7 @@ class Stager:
             sql.Identifier(self.place.store, "slices"), sql.Literal(version.id)
         )
         query = sql.SQL("select pg_total_relation_size({}::regclass), {}").format(
-            sql.Literal(quoted(self.place.store, version.relation)), before
+            sql.Literal(qualified(self.place.store, version.relation)), before
         )
         size, others = self.connection.execute(query).fetchone() or (0, 0)
         return int(size) / (int(others) + rows)

@@ -22,6 +22,7 @@ from lanewise.domain.project import Column, Table
 from lanewise.errors import Refused
 from lanewise.publication.mapped_views import SLICE, shape_of
 from lanewise.publication.postgres_types import postgres_type
+from lanewise.publication.sql import qualified
 
 FORMAT = 1
 _LOCK = 0x1A9E_0001  # advisory: one session at a time makes the store
@@ -130,7 +131,7 @@ def version_table(
             values (%s, %s, %s, %s, %s, %s) on conflict (relation) do update set relation = excluded.relation
             returning id, to_regclass(%s) is not null""").format(**names),
         [place.pipeline, table.name, fingerprint, relation, json.dumps([[c.name, c.type, c.nullable] for c in columns]),
-         json.dumps([cut.column, cut.grain.value, cut.timezone]) if cut else None, _qualified(place.store, relation)],
+         json.dumps([cut.column, cut.grain.value, cut.timezone]) if cut else None, qualified(place.store, relation)],
     ).fetchone()  # fmt: skip
     assert found is not None  # noqa: S101 - an upsert returns its row
     if not found[1]:
@@ -148,7 +149,7 @@ def index_version(
     """Give a version's table its indexes; nothing where it has them."""
     name = sql.Identifier(place.store, relation)
     query = sql.SQL("select relhasindex from pg_class where oid = {}::regclass")
-    found = connection.execute(query.format(sql.Literal(_qualified(place.store, relation)))).fetchone()
+    found = connection.execute(query.format(sql.Literal(qualified(place.store, relation)))).fetchone()
     if found and found[0]:
         return
     # Slices are written one after the other, so a BRIN index finds them. With a b-tree on their numbers the planner
@@ -183,14 +184,10 @@ def _make_version(
 
 def is_there(connection: psycopg.Connection[Any], place: Place) -> bool:
     """Whether the store is made, with the schemas beside it."""
-    found = connection.execute("select to_regclass(%s) is not null", [_qualified(place.store, "pointers")]).fetchone()
+    found = connection.execute("select to_regclass(%s) is not null", [qualified(place.store, "pointers")]).fetchone()
     return bool(found and found[0]) and all(_schema(connection, name) for name in (place.public, place.rooms))
 
 
 def _schema(connection: psycopg.Connection[Any], name: str) -> bool:
     found = connection.execute("select 1 from pg_namespace where nspname = %s", [name]).fetchone()
     return found is not None
-
-
-def _qualified(schema: str, name: str) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))

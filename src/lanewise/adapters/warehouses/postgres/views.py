@@ -178,7 +178,7 @@ class Views:
         return mapped_views.Place(self.place.store, self.place.live)
 
     def _store(self, table: str) -> str:
-        return sql.identifier(self.place.store) + "." + sql.identifier(table)
+        return sql.qualified(self.place.store, table)
 
     def _not_ours(self, view: str, pipeline: str | None) -> Refused:
         other = pipeline and pipeline != self.place.pipeline
