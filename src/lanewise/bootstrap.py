@@ -24,6 +24,8 @@ from lanewise.domain.ports import (
     LedgerOpener,
     Login,
     Orchestrator,
+    OrchestratorOpener,
+    Runner,
     Secrets,
     SecretStore,
     Warehouse,
@@ -68,6 +70,7 @@ class Workshop:
         self.home = root / ".lanewise"
         self.progress: Progress = progress or Quiet()
         self._warehouses: dict[str, Warehouse] = {}
+        self._orchestrators: dict[str, Orchestrator] = {}
 
     @cached_property
     def project(self) -> Project:
@@ -132,10 +135,27 @@ class Workshop:
         return SecretResolver({name: opener(point) for name, point in _points_of("lanewise.secrets").items()})
 
     @cached_property
-    def runner(self) -> Orchestrator:
+    def runner(self) -> Runner:
         """The local runner."""
-        runner: Orchestrator = _pick("lanewise.orchestrators", "local").load()(redact=self.secrets.redact)
-        return runner
+        from lanewise.adapters.orchestrators.local import LocalRunner  # noqa: PLC0415 - only for commands that run
+
+        return LocalRunner(self.secrets.redact)
+
+    @property
+    def orchestrator(self) -> Callable[[Environment], Orchestrator]:
+        """Opens the orchestrator of an environment, once."""
+        return self._open_orchestrator
+
+    def _open_orchestrator(self, environment: Environment) -> Orchestrator:
+        key = f"{environment.name}/{environment.digest}"
+        if key not in self._orchestrators:
+            from lanewise.service.signs import orchestrator_of  # noqa: PLC0415 - only for commands that act
+
+            opener: OrchestratorOpener = _loaded(_pick("lanewise.orchestrators", orchestrator_of(environment)))
+            self._orchestrators[key] = opener(
+                home=self.home, lane=environment, project=self.project.name, secrets=self.secrets, say=self.progress.say
+            )
+        return self._orchestrators[key]
 
     @cached_property
     def actor(self) -> Actor:

@@ -22,6 +22,7 @@
         ├── LedgerUnavailable
         ├── StoreUnavailable
         ├── WarehouseUnavailable
+        ├── OrchestratorUnavailable
         ├── SecretUnavailable  a reference did not resolve (never shows a value)
         └── LoginRefused       a server was reached and refused the secret
 
@@ -148,6 +149,10 @@ class StoreUnavailable(OutsideBroke):
 
 class WarehouseUnavailable(OutsideBroke):
     """The warehouse can't be reached or written."""
+
+
+class OrchestratorUnavailable(OutsideBroke):
+    """The orchestrator can't be reached, or does not do what it accepted."""
 
 
 class SecretUnavailable(OutsideBroke):

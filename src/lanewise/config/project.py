@@ -48,6 +48,7 @@ def build_project(document: Document) -> Project:
         images=model.images,
         wheels=model.wheels,
         effects=tuple(model.effects),
+        entries=dict(model.entries),
         batch=model.batch,
     )
 

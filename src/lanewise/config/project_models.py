@@ -123,4 +123,7 @@ class LanewiseFile(Strict):
     images: dict[str, Text] = Field(default={}, description="Name -> image@sha256:…")
     wheels: dict[str, Text] = Field(default={}, description="File -> sha256:…")
     effects: Texts = Field(default=[], description="External effects; off in canaries.")
+    entries: dict[str, Text] = Field(
+        default={}, description="Orchestrator (airflow, dagster, prefect, dbt) -> its DAG, job, flow or selection."
+    )
     batch: int | None = Field(default=None, ge=1, description="At most so many partitions per call of `run`.")

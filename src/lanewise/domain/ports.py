@@ -15,6 +15,7 @@ from lanewise.domain.evidence import CheckResult
 from lanewise.domain.project import Check, Column, Table
 from lanewise.domain.publication import Break, Holding, InputPin, PartitionMap, Pointer, Slice
 from lanewise.domain.run import Launch, RunOutcome, RunRequest, Space, Written
+from lanewise.domain.serving import Served, Standing
 
 
 class Ledger(Protocol):
@@ -201,11 +202,55 @@ class Warehouse(Protocol):
         """Delete what the live map and every map kept does not need; bytes freed. Refuses the rest (``Refused``)."""
 
 
-class Orchestrator(Protocol):
-    """Runs a build's command. The local runner is the default."""
+class Runner(Protocol):
+    """Runs a command on this machine."""
 
     def run(self, launch: Launch) -> RunOutcome:
         """Carry the launch out and wait for it. An exit code other than 0 is an outcome, not an error."""
+
+
+class Orchestrator(Protocol):
+    """Runs a build's code in one environment, by the clock or when told. The local runner is the default.
+
+    Bound to its environment and project when it is opened. Every method waits, with a word, while the orchestrator is
+    away, and raises ``OrchestratorUnavailable`` when it stays away; doing the same again afterwards completes it.
+    """
+
+    def serve(self, served: Served) -> None:
+        """Make a build runnable beside the live one, disturbing nothing; serving it twice is nothing. ``Refused`` with
+        the orchestrator's own reason when the build does not import, parse or compile there: then it is not served."""
+
+    def withdraw(self, build: str) -> None:
+        """The build is no longer needed beside the live one: its queued and running runs are ended, and it goes.
+        Nothing when it isn't served. Never touches the live one."""
+
+    def adopt(self, served: Served) -> None:
+        """Make a build the live one: from now on schedules run it, as ``served.schedule`` says, and start nothing of
+        the one before; returns when the orchestrator itself says so. Nothing when it is live already."""
+
+    def standing(self) -> Standing:
+        """What the orchestrator says that it runs."""
+
+    def run(self, launch: Launch) -> RunOutcome:
+        """Carry the launch out and wait for it. An exit code other than 0 is an outcome, not an error. Where there is
+        a choice, ``scheduled`` and ``rerun`` start the live build, every other purpose a served one. A run of the same
+        id is started once: asked for again (after a crash), it is waited for."""
+
+
+class OrchestratorOpener(Protocol):
+    """What an entry point of ``lanewise.orchestrators`` is: opens an orchestrator of its type."""
+
+    def __call__(
+        self,
+        *,
+        home: Path,
+        lane: Environment,
+        project: str,
+        secrets: Secrets,
+        say: Callable[[str], None],
+    ) -> Orchestrator:
+        """``home`` is the project's ``.lanewise`` folder; ``lane`` the environment, whose ``orchestrator`` connection
+        is of this type (for ``local`` there is none). Connects to nothing yet."""
 
 
 class Secrets(Protocol):

@@ -124,4 +124,9 @@ class Project:
     images: Mapping[str, str] = field(default_factory=dict)  # name -> reference@sha256:…
     wheels: Mapping[str, str] = field(default_factory=dict)  # file -> sha256:…
     effects: tuple[str, ...] = ()  # external effects, off in canaries
+    entries: Mapping[str, str] = field(default_factory=dict)  # orchestrator -> its DAG, job or flow that computes this
     batch: int | None = None  # at most so many partitions per call of ``run``
+
+    def entry(self, orchestrator: str) -> str:
+        """What is started in an orchestrator of that type to compute the tables: the project's name, unless said."""
+        return self.entries.get(orchestrator, self.name)

@@ -59,14 +59,32 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing that an orchestrator judged while it ran a build: a task, a test, an asset check. ``passed`` is None
+    where it came to no result (skipped, or never begun); ``severe``: it must pass for the run to count."""
+
+    name: str
+    kind: str  # task | test | check
+    passed: bool | None
+    severe: bool = True
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class RunOutcome:
-    """How the command ended. ``seconds`` is wall time; ``tail`` the last lines it printed, redacted."""
+    """How the command ended. ``seconds`` is wall time; ``tail`` the last lines it printed, redacted.
+
+    ``findings`` is what the orchestrator itself found (its tasks, tests and asset checks), and ``url`` where it shows
+    the run to people.
+    """
 
     exit_code: int
     seconds: float
     tail: str = ""
     log: str = ""
     timed_out: bool = False
+    findings: tuple[Finding, ...] = ()
+    url: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Verdict
-from lanewise.domain.ports import BuildStore, Ledger, Orchestrator, Secrets, Warehouse
+from lanewise.domain.ports import BuildStore, Ledger, Orchestrator, Runner, Secrets, Warehouse
 from lanewise.domain.project import Project
 from lanewise.domain.promotion import State
 
@@ -76,8 +76,12 @@ class Context(Protocol):
         """Every secret store behind one door."""
 
     @property
-    def runner(self) -> Orchestrator:
-        """What carries runs out."""
+    def runner(self) -> Runner:
+        """Runs a command on this machine: a gate's, or one that a person gave."""
+
+    @property
+    def orchestrator(self) -> Callable[[Environment], Orchestrator]:
+        """Opens (once) what carries the runs of an environment out."""
 
     @property
     def actor(self) -> Actor:

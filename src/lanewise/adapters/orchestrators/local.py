@@ -12,18 +12,72 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
+from lanewise.domain.environment import Environment
+from lanewise.domain.ports import Secrets
 from lanewise.domain.run import Launch, RunOutcome
-from lanewise.errors import OutsideBroke, RunFailed
+from lanewise.domain.serving import Served, Standing
+from lanewise.errors import LaneError, OutsideBroke, Refused, RunFailed
+from lanewise.runtime.sign import read_sign
 
 _TAIL_LINES = 40
 _LINE = 64 * 1024  # bytes; a longer line is cut into several, so that a command can't fill the memory with one
 
 
+class LocalOrchestrator:
+    """Implements ``Orchestrator`` on this machine. Nothing is started by the clock here, so what is live is what the
+    road sign says, and a build needs no more to be runnable than that its Python files compile."""
+
+    def __init__(self, runner: LocalRunner, home: Path, environment: str) -> None:
+        self._runner = runner
+        self._home = home
+        self._environment = environment
+
+    def serve(self, served: Served) -> None:
+        """See ``Orchestrator.serve``."""
+        for file in sorted(served.directory.rglob("*.py")):
+            name = file.relative_to(served.directory).as_posix()
+            try:
+                compile(file.read_bytes(), name, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError) as error:
+                line = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+                said = error.msg if isinstance(error, SyntaxError) else str(error)
+                raise Refused(f"build {served.build[7:15]} does not compile: {name}{line}: {said}",
+                              hint="mend it, and build again") from None  # fmt: skip
+
+    def withdraw(self, build: str) -> None:
+        """Nothing: a run that ended has left nothing behind."""
+
+    def adopt(self, served: Served) -> None:
+        """Nothing: the next run asks the warehouse what is live."""
+
+    def standing(self) -> Standing:
+        """What the road sign says."""
+        try:
+            sign = read_sign(str(self._home), self._environment)
+        except LaneError:
+            return Standing()
+        candidates = tuple(one["build"] for one in sign.candidates)
+        return Standing(live=sign.live["build"] if sign.live else "", candidates=candidates)
+
+    def run(self, launch: Launch) -> RunOutcome:
+        """See ``Orchestrator.run``."""
+        return self._runner.run(launch)
+
+
+def open_orchestrator(
+    *, home: Path, lane: Environment, project: str, secrets: Secrets, say: Callable[[str], None]
+) -> LocalOrchestrator:
+    """See ``OrchestratorOpener``."""
+    del project, say  # a child process is told all by its launch
+    return LocalOrchestrator(LocalRunner(secrets.redact), home, lane.name)
+
+
 class LocalRunner:
-    """Implements ``Orchestrator`` with a child process.
+    """Runs a launch as a child process.
 
     The command is split already and never meets a shell. ``python`` is this interpreter, and the programs of its
     virtual environment come first. Output goes to ``launch.log``, each line labelled with environment, build,
