@@ -41,8 +41,8 @@ def ask(sign: Sign, *words: str) -> dict[str, Any]:
             cwd=sign.home, stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
     except OSError as error:
-        raise OutsideBroke(f"lane can't be started as {' '.join(sign.lane)}: {error.strerror}",
-                           hint=f"`lane follow {sign.environment}` on this machine writes down how") from error  # fmt: skip
+        hint = f"`lane follow {sign.environment}` on this machine writes down how"
+        raise OutsideBroke(f"lane can't be started as {' '.join(sign.lane)}: {error.strerror}", hint=hint) from error
     if done.returncode:
         said = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
         raise _KINDS.get(done.returncode, OutsideBroke)(" ".join(said) or f"lane ended with {done.returncode}")

@@ -78,8 +78,8 @@ class Rest:
             except (URLError, HTTPException, OSError) as error:
                 reason = str(getattr(error, "reason", error)) or type(error).__name__
             if time.monotonic() >= deadline:
-                raise OrchestratorUnavailable(f"{self.name} does not answer ({reason})",
-                                              hint="do the same again when it is back: it goes on from here")  # fmt: skip
+                hint = "do the same again when it is back: it goes on from here"
+                raise OrchestratorUnavailable(f"{self.name} does not answer ({reason})", hint=hint)
             if not self._waiting:
                 self.say(f"waiting for {self.name}: {reason}")
                 self._waiting = True
