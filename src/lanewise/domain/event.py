@@ -5,7 +5,8 @@ stream                                  event types
 ======================================  ===============================================================================
 ``config/PROJECT``                      ``config.proposed`` ``config.approved`` ``config.applied``
 ``build/PROJECT``                       ``build.recorded`` ``build.tagged``
-``environment/PROJECT/ENV``             ``release.changed`` ``release.withdrawn`` ``rollback.intended``
+``environment/PROJECT/ENV``             ``release.changed`` ``release.withdrawn`` ``release.adopted``
+                                        ``rollback.intended``
                                         ``environment.paused`` ``environment.resumed`` ``environment.locked``
                                         ``build.quarantined`` ``quarantine.lifted``
                                         ``followup.opened`` ``followup.settled`` ``gc.applied``

@@ -216,6 +216,10 @@ class Orchestrator(Protocol):
     away, and raises ``OrchestratorUnavailable`` when it stays away; doing the same again afterwards completes it.
     """
 
+    @property
+    def own_copy(self) -> bool:
+        """Whether a run is started on this machine and wants a copy of the build's files of its own, to work in."""
+
     def serve(self, served: Served) -> None:
         """Make a build runnable beside the live one, disturbing nothing; serving it twice is nothing. ``Refused`` with
         the orchestrator's own reason when the build does not import, parse or compile there: then it is not served."""

@@ -14,12 +14,14 @@ from lanewise.domain.plan import Move, Plan
 from lanewise.domain.ports import Warehouse
 from lanewise.domain.publication import PartitionMap, Slice
 from lanewise.domain.run import Purpose
+from lanewise.errors import Refused, RunFailed
 from lanewise.publication.maps import uncovered
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.context import Context
 from lanewise.service.promotions import Journal
 from lanewise.service.releases import as_released
 from lanewise.service.run import Work, execute
+from lanewise.service.serving import serve
 
 Slices = Mapping[str, tuple[Slice, ...]]
 
@@ -133,6 +135,10 @@ class Computer:
         tables: tuple[str, ...],
         partitions: tuple[str, ...],
     ) -> Slices:
+        try:
+            serve(self.ctx, lane, build)
+        except Refused as error:
+            raise RunFailed(error.message, hint=error.hint) from error
         promotion, inputs = self.journal.promotion.id, self._inputs(build)
         work = Work(build, lane, purpose, partitions, tables, promotion=promotion, inputs=inputs)
         return execute(self.ctx, work, self.warehouse).slices

@@ -20,7 +20,7 @@ from lanewise.domain.environment import Environment
 from lanewise.domain.project import Project
 from lanewise.domain.run import Launch, RunOutcome, RunRequest, Space
 from lanewise.errors import ConfigError, OutsideBroke, Refused, RunFailed, SecretUnavailable
-from lanewise.service.build import lay_out
+from lanewise.service.build import checkout, lay_out
 from lanewise.service.compiled import compile_lane, own_partitions, write_compiled
 from lanewise.service.context import Context
 
@@ -51,7 +51,10 @@ class Patience:
 
 
 def launch(ctx: Context, request: RunRequest, environment: Environment, project: Project, space: Space) -> RunOutcome:
-    """Verify the build, start its command, and wait for it. Raises ``RunFailed`` when it does not end well."""
+    """Verify the build, have it run, and wait for it. Raises ``RunFailed`` when it does not end well. A command that a
+    person gave runs here; the build's own, where the environment's orchestrator runs it."""
+    if not request.by_hand and not ctx.orchestrator(environment).own_copy:
+        return _launch(ctx, request, environment, project, space, checkout(ctx, request.build))
     with own_copy(ctx, request) as directory:
         return _launch(ctx, request, environment, project, space, directory)
 
@@ -92,7 +95,8 @@ def _launch(
     log = ctx.home / "logs" / f"{request.id}.log"
     timeout = Patience.of(environment).timeout
     try:
-        outcome = ctx.runner.run(Launch(request, directory, compiled, variables, log, timeout))
+        runner = ctx.runner if request.by_hand else ctx.orchestrator(environment)
+        outcome = runner.run(Launch(request, directory, compiled, variables, log, timeout))
     finally:
         compiled.unlink(missing_ok=True)
     _demand_success(outcome, request, space)
@@ -172,6 +176,12 @@ def _demand_success(outcome: RunOutcome, request: RunRequest, space: Space) -> N
     if outcome.timed_out:
         raise RunFailed(f"{who}: the command was killed after {outcome.seconds:.0f} s (setting timeout)",
                         hint=f"its log is {outcome.log}")  # fmt: skip
+    bad = [one for one in outcome.findings if one.severe and one.passed is not True]
+    if bad:
+        more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+        why = f": {bad[0].message}" if bad[0].message else ""
+        raise RunFailed(f"{who}: {bad[0].kind} {bad[0].name} did not pass{why}{more}",
+                        hint=f"see {outcome.url or outcome.log}")  # fmt: skip
     if outcome.exit_code != 0:
         last = [line for line in outcome.tail.splitlines() if re.search(r"\w", line)]  # not what a ^ points at
         raise RunFailed(

@@ -33,6 +33,7 @@ from lanewise.service.promotions import Journal
 from lanewise.service.releases import config_document, follow_ups, paused, quarantined, releases, stream_of
 from lanewise.service.rollback import finish_rollback
 from lanewise.service.rollout import Rollout, computes
+from lanewise.service.serving import adopt_live, clear_unneeded, try_out
 from lanewise.service.verify import checkpoint
 
 
@@ -67,6 +68,7 @@ def finish_interrupted(ctx: Context, environment: str, wait: timedelta = timedel
 
     ``LeaseHeld`` when it was not interrupted: somebody is at work on it, for longer than ``wait``."""
     finish_rollback(ctx, environment)
+    adopt_live(ctx, environment)
     stuck = promotions.under_way(ctx, environment)
     if stuck is None or stuck.state is State.HELD:
         return None
@@ -116,6 +118,7 @@ def drive(ctx: Context, promotion_id: str, *, saved: Plan | None = None, wait: t
         _follow_up(ctx, done)
         _open_next(ctx, going)
     if done.state in FINAL:
+        clear_unneeded(ctx, going.target)
         checkpoint(ctx)
     return done
 
@@ -250,6 +253,10 @@ class Drive:
         }  # fmt: skip
 
     def _plan(self) -> None:
+        trouble = try_out(self.ctx, self.target, self.candidate)
+        if trouble:
+            self.journal.move(State.REJECTED, trouble)
+            return
         plan = plan_for(self.ctx, self.candidate, self.target)
         self.journal.write("promotion.planned", plan=plan.digest, document=plan)
         self.journal.move(State.GATING, f"{len(plan.gates)} gates to pass")

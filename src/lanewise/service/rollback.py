@@ -37,6 +37,7 @@ from lanewise.service.releases import (
     stream_of,
     withdraw_release,
 )
+from lanewise.service.serving import clear_unneeded, follow_readers
 from lanewise.service.verify import checkpoint
 
 _TRIES = 20
@@ -46,7 +47,8 @@ _TRIES = 20
 class RolledBack:
     """What a rollback did. ``seconds``: from the request to the moved pointer. ``missing``: per table the partitions
     that only the build that left had; ``stale``: those that it had published anew, and that are again as the build that
-    is back had left them. Both are for a rerun by that one."""
+    is back had left them. Both are for a rerun by that one. ``unsettled``: why the orchestrator does not run what
+    readers see yet; empty when it does."""
 
     environment: str
     left: str
@@ -56,6 +58,7 @@ class RolledBack:
     missing: Mapping[str, tuple[str, ...]]
     taken_over: str = ""
     stale: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unsettled: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,21 @@ def roll_back(
     if dry_run:
         return _look_ahead(ctx, lane, build)
     with _take_lane(ctx, lane) as hold:
-        running = _take_over(ctx, environment, f"rolled back by {ctx.actor.name}")
-        if running is not None:
-            ended = _end_running(ctx, lane, running, hold.lease.fence, started)
-            if build is None or ctx.builds.resolve(build) == ended.back:
-                return ended
-            lane = as_released(ctx, environment) or lane
-        done = _go_back(ctx, lane, _way_back(ctx, lane.name, build), (hold.lease.fence, started), reason)
+        done = _flip_back(ctx, lane, build, (hold.lease.fence, started), reason)
+    unsettled = follow_readers(ctx, environment)  # readers are back: nobody else need wait for the orchestrator
+    clear_unneeded(ctx, as_released(ctx, environment) or lane)
     checkpoint(ctx)
-    return done
+    return replace(done, unsettled=unsettled)
+
+
+def _flip_back(ctx: Context, lane: Environment, build: str | None, under: tuple[int, float], reason: str) -> RolledBack:
+    running = _take_over(ctx, lane.name, f"rolled back by {ctx.actor.name}")
+    if running is not None:
+        ended = _end_running(ctx, lane, running, *under)
+        if build is None or ctx.builds.resolve(build) == ended.back:
+            return ended
+        lane = as_released(ctx, lane.name) or lane
+    return _go_back(ctx, lane, _way_back(ctx, lane.name, build), under, reason)
 
 
 def _take_lane(ctx: Context, lane: Environment) -> Held:

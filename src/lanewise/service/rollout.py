@@ -38,6 +38,7 @@ from lanewise.service.lease import Held, held
 from lanewise.service.look import Eyes
 from lanewise.service.promotions import Journal
 from lanewise.service.releases import lock, record_release, withdraw_release
+from lanewise.service.serving import adopt_live
 
 QUALITY = "quality"
 """The gate that audits: where it has looked, the rollout need not."""
@@ -244,6 +245,11 @@ class Rollout:
         return cut_over(live, self.plan, slices, project, self._columns(slices))
 
     def _verify(self) -> None:
+        try:
+            adopt_live(self.ctx, self.target.name)
+        except Refused as error:
+            self.journal.move(State.REVERTING, error.message)
+            return
         verdicts = judge_gates(self.journal, self._eyes(Moment.AFTER, Computed()))
         bad = [v for v in verdicts if not v.passes]
         if bad:
@@ -260,6 +266,7 @@ class Rollout:
                 base = self.warehouse.map_at(promotion.base_map)
                 self._publish(lambda live: give_back(live, base, runs_of(self.journal)), promotion.step)
                 withdraw_release(self.ctx, self.target, promotion, self.warehouse.pointer(), reason)
+                adopt_live(self.ctx, self.target.name)
         except (OutsideBroke, GroundMoved, FenceRefused, LeaseHeld):
             raise  # it stays REVERTING: the next command goes on, or whoever took the lane over
         except LaneError as error:

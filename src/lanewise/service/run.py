@@ -19,7 +19,7 @@ from lanewise.domain.event import Draft
 from lanewise.domain.ports import Warehouse
 from lanewise.domain.project import Project, Table, TableKind
 from lanewise.domain.publication import Slice
-from lanewise.domain.run import Purpose, RunOutcome, RunRequest, Space, Written
+from lanewise.domain.run import Finding, Purpose, RunOutcome, RunRequest, Space, Written
 from lanewise.errors import GroundMoved, LaneError, RunFailed
 from lanewise.service.candidate import Candidate
 from lanewise.service.compiled import own_partitions
@@ -49,13 +49,16 @@ class Work:
 @dataclass(frozen=True)
 class RunResult:
     """What a run left: its slices by table, not yet visible. ``rows`` counts them; ``seconds`` is wall time;
-    ``late``: it took longer than the setting ``sla``; ``log`` is the last attempt's file."""
+    ``late``: it took longer than the setting ``sla``; ``log`` is the last attempt's file. ``findings`` are what the
+    orchestrator itself judged meanwhile, and ``urls`` where it shows the run."""
 
     request: RunRequest
     seconds: float
     slices: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
     late: bool = False
     log: str = ""
+    findings: tuple[Finding, ...] = ()
+    urls: tuple[str, ...] = ()
 
     @property
     def rows(self) -> dict[str, int]:
@@ -83,16 +86,21 @@ def carry_out(ctx: Context, work: Work, request: RunRequest, warehouse: Warehous
     _log.info("run begins", extra=labels(request))
     started = time.monotonic()
     try:
-        slices, log = _compute(ctx, work, request, warehouse)
+        slices, outcomes = _compute(ctx, work, request, warehouse)
     except BaseException as error:
         tell_failure(ctx, request, error, seconds=time.monotonic() - started)
         raise
     seconds, sla = time.monotonic() - started, Patience.of(work.lane).sla
-    result = RunResult(request, seconds, slices, sla is not None and seconds > sla, log)
+    result = RunResult(
+        request, seconds, slices, sla is not None and seconds > sla, outcomes[-1].log,
+        tuple(one for outcome in outcomes for one in outcome.findings),
+        tuple(outcome.url for outcome in outcomes if outcome.url),
+    )  # fmt: skip
     if result.late:
         _log.warning("run took %.0f s, its sla is %.0f s", seconds, sla, extra=labels(request))
         ctx.progress.say(f"{request.id} took {seconds:.0f} s, longer than its sla of {sla:.0f} s")
-    ended = {"ok": True, "seconds": round(seconds, 3), "rows": result.rows, "late": result.late}
+    ended: dict[str, object] = {"ok": True, "seconds": round(seconds, 3), "rows": result.rows, "late": result.late}
+    ended |= {"findings": plain(result.findings), "urls": list(result.urls)} if result.findings or result.urls else {}
     ctx.ledger.append(stream_of(request), [Draft("run.ended", {**told(request), **ended})], actor=ctx.actor.name)
     _log.info("run ended after %.1f s", seconds, extra=labels(request))
     return result
@@ -145,15 +153,14 @@ def stream_of(request: RunRequest) -> str:
 
 def _compute(
     ctx: Context, work: Work, request: RunRequest, warehouse: Warehouse
-) -> tuple[dict[str, tuple[Slice, ...]], str]:
+) -> tuple[dict[str, tuple[Slice, ...]], list[RunOutcome]]:
     pieces = list(_pieces(request, work.build.project))
     slices: dict[str, tuple[Slice, ...]] = {}
     done, total = 0, len(request.partitions)
-    log = ""
+    outcomes = []
     try:
         for piece in pieces:
-            outcome = _attempts(ctx, piece, work, warehouse)
-            log = outcome.log
+            outcomes.append(_attempts(ctx, piece, work, warehouse))
             tables = [work.build.project.tables[name] for name in piece.tables]
             _demand_whole(warehouse.written(piece.id, tables), tables, piece)
             for table, found in warehouse.stage(piece, tables).items():
@@ -163,7 +170,7 @@ def _compute(
     finally:
         for piece in pieces:
             warehouse.discard(piece.id)
-    return slices, log
+    return slices, outcomes
 
 
 def _attempts(ctx: Context, piece: RunRequest, work: Work, warehouse: Warehouse) -> RunOutcome:

@@ -21,7 +21,7 @@ from lanewise.runtime.sign import FORMAT, Sign, read_sign, sign_file
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.compiled import write_compiled, write_lane
 from lanewise.service.context import Context
-from lanewise.service.releases import as_released
+from lanewise.service.releases import config_document, live_release
 
 LOCAL = "local"
 
@@ -61,19 +61,24 @@ def make_ready(ctx: Context, lane: Environment, build: Candidate, schedule: str 
     )  # fmt: skip
 
 
-def show_live(ctx: Context, environment: str) -> Served | None:
-    """Bring the sign up to what readers see: the build that the warehouse's pointer names. None when nothing is live,
-    or what is live was not released (yet): then the sign stays as it is."""
-    lane = as_released(ctx, environment)
-    if lane is None:
+def show_live(ctx: Context, environment: str) -> tuple[Served, Environment] | None:
+    """Bring the sign up to what readers see: the build that the warehouse's pointer names, in the environment as it was
+    released. None when nothing is live, or what is live was not released (yet)."""
+    release = live_release(ctx, environment)
+    if release is None:
+        if shown(ctx, environment):
+            with _changing(ctx, environment) as document:
+                document["live"] = None
         return None
+    config = config_document(ctx, release.document, release.overrides)
+    lane = config.environment(environment)
     pointer = ctx.warehouse(lane).pointer()
-    if not pointer.build or pointer.config != lane.digest:
+    if (pointer.build, pointer.config) != (release.build, release.config):
         return None
-    served = make_ready(ctx, lane, open_candidate(ctx, pointer.build), schedule_of(lane, ctx.config))
+    served = make_ready(ctx, lane, open_candidate(ctx, pointer.build), schedule_of(lane, config))
     with _changing(ctx, environment) as document:
         document["live"] = _told(served, pointer.number)
-    return served
+    return served, lane
 
 
 def show_candidate(ctx: Context, lane: Environment, build: Candidate) -> Served:

@@ -31,6 +31,8 @@ class LocalOrchestrator:
     """Implements ``Orchestrator`` on this machine. Nothing is started by the clock here, so what is live is what the
     road sign says, and a build needs no more to be runnable than that its Python files compile."""
 
+    own_copy = True
+
     def __init__(self, runner: LocalRunner, home: Path, environment: str) -> None:
         self._runner = runner
         self._home = home

@@ -1,0 +1,91 @@
+"""Tell an environment's orchestrator what to run: candidates beside the live build, and what is live now.
+
+The road sign goes first, since code inside the orchestrator follows it without being told; then the orchestrator is
+asked until it says that it does. Each step may be done again: after a crash, or while the orchestrator was away.
+"""
+
+from __future__ import annotations
+
+from lanewise.domain.environment import Environment
+from lanewise.domain.event import Draft
+from lanewise.domain.promotion import Promotion
+from lanewise.errors import LaneError, Refused
+from lanewise.service import promotions, signs
+from lanewise.service.candidate import Candidate
+from lanewise.service.context import Context
+from lanewise.service.ground import recorded_plan
+from lanewise.service.releases import stream_of
+
+_RELEASED = ("release.changed", "release.withdrawn")
+ADOPTED = "release.adopted"
+
+
+def try_out(ctx: Context, lane: Environment, build: Candidate) -> str:
+    """Whether the build imports, parses or compiles where it is to run: the orchestrator's reason why not, or nothing.
+    It is served for as long as that takes, beside whatever else stands there, and disturbs nothing."""
+    sign = signs.shown(ctx, lane.name)
+    stays = sign is not None and any(one["build"] == build.digest for one in sign.candidates)
+    try:
+        serve(ctx, lane, build)
+    except Refused as error:
+        clear(ctx, lane, build.digest)
+        return error.message
+    if not stays:
+        clear(ctx, lane, build.digest)
+    return ""
+
+
+def serve(ctx: Context, lane: Environment, build: Candidate) -> None:
+    """Make a build runnable beside the live one. ``Refused`` with the orchestrator's reason when it does not load."""
+    ctx.orchestrator(lane).serve(signs.show_candidate(ctx, lane, build))
+
+
+def clear(ctx: Context, lane: Environment, *builds: str) -> None:
+    """Builds are no longer needed beside the live one: their runs are ended, and they go."""
+    sign = signs.shown(ctx, lane.name)
+    standing = {one["build"] for one in sign.candidates} if sign else set()
+    for build in builds:
+        if build in standing:
+            ctx.orchestrator(lane).withdraw(build)
+            signs.drop_candidate(ctx, lane.name, build)
+
+
+def clear_unneeded(ctx: Context, lane: Environment) -> None:
+    """Every build goes from beside the live one that no open promotion into this environment needs. Trouble is told,
+    not raised: the next promotion tries again."""
+    needed = {build for one in promotions.open_promotions(ctx, lane.name) for build in _needed(ctx, one)}
+    sign = signs.shown(ctx, lane.name)
+    try:
+        clear(ctx, lane, *(one["build"] for one in (sign.candidates if sign else ()) if one["build"] not in needed))
+    except LaneError as error:
+        ctx.progress.say(f"candidates were left in {lane.name}: {error.message}")
+
+
+def _needed(ctx: Context, promotion: Promotion) -> tuple[str, ...]:
+    if not promotion.plan:
+        return (promotion.build,)
+    return (promotion.build, recorded_plan(ctx, promotion).base_build)
+
+
+def adopt_live(ctx: Context, environment: str) -> None:
+    """Let the orchestrator run what readers see, and write down that it does. Nothing where it is written already."""
+    newest = ctx.ledger.last(stream_of(ctx, environment), *_RELEASED, ADOPTED)
+    if newest is None or newest.type == ADOPTED:
+        return
+    shown = signs.show_live(ctx, environment)
+    if shown is None:
+        return
+    served, lane = shown
+    ctx.orchestrator(lane).adopt(served)
+    fact = {"build": served.build, "config": served.config, "orchestrator": signs.orchestrator_of(lane)}
+    ctx.ledger.append(stream_of(ctx, environment), [Draft(ADOPTED, fact)], actor=ctx.actor.name)
+
+
+def follow_readers(ctx: Context, environment: str) -> str:
+    """``adopt_live``, for a rollback: readers are back already, so trouble here is told, not raised. Why the
+    orchestrator does not run what readers see, or nothing."""
+    try:
+        adopt_live(ctx, environment)
+    except LaneError as error:
+        return ctx.secrets.redact(error.message)
+    return ""
