@@ -6,10 +6,15 @@ UV     := .boot/bin/uv
 BIN    := .venv/bin
 JOBS   ?= 2
 
-.PHONY: help setup demo test lint bench docs lock clean
+# Each orchestrator lives in a virtual environment of its own: their requirements can't be had together.
+ORCHESTRATORS := airflow dagster dbt prefect
+# Those know nothing of this project's own overrides.
+APART := --no-config --quiet
+
+.PHONY: help setup orchestrators demo test lint bench docs lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 setup: .venv/.ready ## Make .venv with `lane` in it, from hash-locked requirements
 
@@ -24,6 +29,15 @@ $(UV):
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+orchestrators: $(ORCHESTRATORS:%=.cache/%/.ready) ## Make a virtual environment for each orchestrator, which tests start
+
+.cache/%/.ready: $(UV) requirements/%.txt pyproject.toml
+	@test -x .cache/$*/bin/python || $(UV) venv $(APART) --allow-existing --python $(PYTHON) .cache/$*
+	@$(UV) pip sync $(APART) --require-hashes --python .cache/$*/bin/python requirements/$*.txt \
+		|| { echo "the tests need $* in .cache/$*, and requirements/$*.txt could not be installed there"; exit 1; }
+	@$(UV) pip install $(APART) --python .cache/$*/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
 demo: setup ## Watch a real pipeline go from dev to prod and back
 	@$(BIN)/lane demo
 
@@ -33,7 +47,7 @@ lint: setup ## ruff, mypy --strict, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: lint ## Lint, then every test
+test: lint orchestrators ## Lint, then every test
 	@said=$$($(BIN)/python -W ignore -c 'from lanewise.testing import postgres as p; [p.find_binaries(v) for v in p.VERSIONS]' 2>&1) \
 		|| { echo "$$said" | tail -1 | sed 's/^RuntimeError: //'; exit 1; }
 	@$(BIN)/pytest -q -n $(JOBS) --dist worksteal
@@ -47,6 +61,10 @@ docs: setup ## Write the generated pages of docs/reference
 lock: $(UV) ## Pin the requirements anew, with hashes and without registry names
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--all-extras --group dev --no-emit-package lanewise pyproject.toml requirements/build.in -o requirements/dev.txt
+	@for name in $(ORCHESTRATORS); do \
+		$(UV) pip compile $(APART) --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+			requirements/$$name.in requirements/build.in -o requirements/$$name.txt || exit 1; \
+	done
 
 clean: ## Remove what make made
 	@rm -rf .venv .boot .cache
