@@ -1,0 +1,1 @@
+"""Airflow's cluster policy for the DAGs of Lanewise's bundles."""
