@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from lanewise.adapters.orchestrators.local import LocalRunner
-from lanewise.domain.ports import Orchestrator
+from lanewise.domain.ports import Runner
 from lanewise.errors import OutsideBroke
-from lanewise.testing.orchestrator import OrchestratorContract, assert_gone, make_launch, redacted
+from lanewise.testing.runner import RunnerContract, assert_gone, make_launch, redacted
 
 
-class TestLocalRunner(OrchestratorContract):
+class TestLocalRunner(RunnerContract):
     @pytest.fixture
-    def runner(self) -> Orchestrator:
+    def runner(self) -> Runner:
         return LocalRunner(redact=redacted, grace=0.5)
 
 
@@ -75,7 +75,7 @@ def test_a_runner_that_is_stopped_takes_the_whole_group_with_it(tmp_path, number
     code = (
         "from pathlib import Path\n"
         "from lanewise.adapters.orchestrators.local import LocalRunner\n"
-        "from lanewise.testing.orchestrator import make_launch, redacted, parent_code\n"
+        "from lanewise.testing.runner import make_launch, redacted, parent_code\n"
         f"launch = make_launch(Path({str(tmp_path)!r}), 'python', '-c', parent_code('time.sleep(600)'))\n"
         "LocalRunner(redact=redacted, grace=0.5).run(launch)"
     )

@@ -1,6 +1,7 @@
-"""What every orchestrator must do. A plug-in's author subclasses ``OrchestratorContract`` and gives it a runner::
+"""What must hold wherever a build's command is started on this machine. A plug-in's author subclasses
+``RunnerContract`` and gives it a runner::
 
-class TestOurRunner(OrchestratorContract):
+class TestOurRunner(RunnerContract):
     @pytest.fixture
     def runner(self):
         return OurRunner(redact=SECRET_REDACTED)
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from lanewise.domain.ports import Orchestrator
+from lanewise.domain.ports import Runner
 from lanewise.domain.run import Launch, Purpose, RunRequest
 from lanewise.errors import RunFailed
 
@@ -44,21 +45,21 @@ def make_launch(folder: Path, *command: str, timeout: float | None = None, **var
     return Launch(request, code, folder / "compiled.json", environment, folder / "logs" / "run.log", timeout)
 
 
-class OrchestratorContract:
-    """The conformance suite of the ``Orchestrator`` port."""
+class RunnerContract:
+    """The conformance suite of the ``Runner`` port."""
 
     @pytest.fixture
-    def runner(self) -> Orchestrator:
-        """The orchestrator under test, striking out what ``redacted`` does: the one thing to override."""
+    def runner(self) -> Runner:
+        """The runner under test, striking out what ``redacted`` does: the one thing to override."""
         raise NotImplementedError
 
-    def test_the_command_runs_in_the_builds_folder(self, runner: Orchestrator, tmp_path: Path) -> None:
+    def test_the_command_runs_in_the_builds_folder(self, runner: Runner, tmp_path: Path) -> None:
         outcome = runner.run(make_launch(tmp_path, "python", "-c", "import os; print(os.getcwd())"))
         assert outcome.exit_code == 0
         assert outcome.tail == str(tmp_path / "code")
 
     def test_nothing_but_the_launchs_variables_is_inherited(
-        self, runner: Orchestrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
         code = "import os; print(*sorted(os.environ))"
@@ -68,28 +69,28 @@ class OrchestratorContract:
         assert "HOME" not in outcome.tail.split()
 
     @pytest.mark.parametrize("code", [1, 3, 255])
-    def test_another_exit_code_is_an_outcome(self, runner: Orchestrator, tmp_path: Path, code: int) -> None:
+    def test_another_exit_code_is_an_outcome(self, runner: Runner, tmp_path: Path, code: int) -> None:
         outcome = runner.run(make_launch(tmp_path, "python", "-c", f"import sys; print('why'); sys.exit({code})"))
         assert (outcome.exit_code, outcome.tail, outcome.timed_out) == (code, "why", False)
 
-    def test_a_command_that_kills_itself_did_not_end_well(self, runner: Orchestrator, tmp_path: Path) -> None:
+    def test_a_command_that_kills_itself_did_not_end_well(self, runner: Runner, tmp_path: Path) -> None:
         code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
         assert runner.run(make_launch(tmp_path, "python", "-c", code)).exit_code != 0
 
     @pytest.mark.parametrize("command", [("no-such-program",), ()])
     def test_a_program_that_is_not_there_is_one_clear_error(
-        self, runner: Orchestrator, tmp_path: Path, command: tuple[str, ...]
+        self, runner: Runner, tmp_path: Path, command: tuple[str, ...]
     ) -> None:
         with pytest.raises(RunFailed) as caught:
             runner.run(make_launch(tmp_path, *command))
         assert caught.value.hint
 
-    def test_no_shell_looks_at_the_command(self, runner: Orchestrator, tmp_path: Path) -> None:
+    def test_no_shell_looks_at_the_command(self, runner: Runner, tmp_path: Path) -> None:
         outcome = runner.run(make_launch(tmp_path, "echo", "$HOME;", "*", "`id`", ">x"))
         assert outcome.tail == "$HOME; * `id` >x"
         assert not (tmp_path / "code" / "x").exists()
 
-    def test_every_line_of_the_log_says_what_it_belongs_to(self, runner: Orchestrator, tmp_path: Path) -> None:
+    def test_every_line_of_the_log_says_what_it_belongs_to(self, runner: Runner, tmp_path: Path) -> None:
         launch = make_launch(tmp_path, "python", "-c", "import sys; print('a'); print('b', file=sys.stderr)")
         outcome = runner.run(launch)
         lines = Path(outcome.log).read_text(encoding="utf-8").splitlines()
@@ -98,25 +99,25 @@ class OrchestratorContract:
             for label in ("prod", "abababab", "orders", "scheduled", "live-1"):
                 assert label in line
 
-    def test_a_secret_is_in_neither_the_log_nor_the_tail(self, runner: Orchestrator, tmp_path: Path) -> None:
+    def test_a_secret_is_in_neither_the_log_nor_the_tail(self, runner: Runner, tmp_path: Path) -> None:
         outcome = runner.run(make_launch(tmp_path, "python", "-c", f"print('pass {CANARY}')"))
         assert outcome.tail == "pass ***"
         assert CANARY not in Path(outcome.log).read_text(encoding="utf-8")
 
-    def test_output_that_is_no_text_and_has_no_end_does_no_harm(self, runner: Orchestrator, tmp_path: Path) -> None:
+    def test_output_that_is_no_text_and_has_no_end_does_no_harm(self, runner: Runner, tmp_path: Path) -> None:
         code = "import sys; sys.stdout.buffer.write(b'\\xff\\x00' * 100_000); print(); print('end')"
         outcome = runner.run(make_launch(tmp_path, "python", "-c", code))
         assert outcome.exit_code == 0
         assert outcome.tail.endswith("end")
 
-    def test_a_timeout_ends_the_command_and_all_that_it_started(self, runner: Orchestrator, tmp_path: Path) -> None:
+    def test_a_timeout_ends_the_command_and_all_that_it_started(self, runner: Runner, tmp_path: Path) -> None:
         launch = make_launch(tmp_path, "python", "-c", parent_code("time.sleep(600)"), timeout=1.5)
         outcome = runner.run(launch)
         assert outcome.timed_out
         assert outcome.exit_code != 0
         assert_gone(int((tmp_path / "code" / "child").read_text()))
 
-    def test_a_command_that_ends_leaves_no_orphan(self, runner: Orchestrator, tmp_path: Path) -> None:
+    def test_a_command_that_ends_leaves_no_orphan(self, runner: Runner, tmp_path: Path) -> None:
         outcome = runner.run(make_launch(tmp_path, "python", "-c", parent_code("pass")))
         assert outcome.exit_code == 0
         assert_gone(int((tmp_path / "code" / "child").read_text()))
