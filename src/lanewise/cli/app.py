@@ -53,6 +53,8 @@ COMMANDS = (
     Entry("resume", _PROMOTE, "Let them go on; lift a build's quarantine.", "lanewise.cli.resume"),
     Entry("rollback", _PROMOTE, "Flip an environment back: code, config and data.", "lanewise.cli.rollback"),
     Entry("run", _RUN, "Run the live build over partitions: write, audit, publish.", "lanewise.cli.run"),
+    Entry("scheduled", _RUN, "Begin, publish or abandon a run that an orchestrator started.", "lanewise.cli.scheduled"),
+    Entry("follow", _RUN, "Keep the sign that this machine's orchestrator reads up to date.", "lanewise.cli.follow"),
     Entry("status", _LOOK, "Show the lanes: what is live, what is on its way.", "lanewise.cli.status"),
     Entry("why", _LOOK, "Say what a promotion waits for.", "lanewise.cli.why"),
     Entry("history", _LOOK, "Read the ledger.", "lanewise.cli.history"),

@@ -14,7 +14,7 @@ from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
 from lanewise.domain.partition import partition_range
 from lanewise.domain.project import Grain
-from lanewise.errors import WrongInput
+from lanewise.errors import OutsideBroke, WrongInput
 from lanewise.service.rollback import RolledBack, rerun_missing, roll_back
 
 app = typer.Typer(rich_markup_mode=None)
@@ -39,6 +39,9 @@ def back(
         print_json(done)
     else:
         _tell(done, dry_run=dry_run)
+    if done.unsettled:
+        hint = f"readers are back already; `lane follow {environment} --once` asks the orchestrator again"
+        raise OutsideBroke(f"the orchestrator of {environment} does not run it yet: {done.unsettled}", hint=hint)
     missing = _missing(done)
     if not missing or dry_run:
         return

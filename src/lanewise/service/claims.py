@@ -55,9 +55,9 @@ def claimed(
     with contextlib.ExitStack() as stack:
         while True:
             with held(ctx, f"{ctx.project.name}/{environment}/partitions", _SHORT):
-                other = _in_the_way(ctx, environment, claims)
+                other = in_the_way(ctx, environment, claims)
                 if other is None:
-                    hold = stack.enter_context(held(ctx, _scope(ctx, environment, run)))
+                    hold = stack.enter_context(held(ctx, scope_of_run(ctx, environment, run)))
                     announce()
                     break
             what = f"{other[1]} of {environment}"
@@ -119,7 +119,7 @@ def _holds(published: PartitionMap, rooms: frozenset[str]) -> bool:
     return any(one.run in rooms for table in tables for slices in table.slices.values() for one in slices)
 
 
-def _in_the_way(ctx: Context, environment: str, claims: tuple[str, ...]) -> tuple[str, str] | None:
+def in_the_way(ctx: Context, environment: str, claims: tuple[str, ...]) -> tuple[str, str] | None:
     """A run at work that has claimed something of ours, and what."""
     prefix = f"run/{ctx.project.name}/{environment}/{LIVE}-"
     for stream in ctx.ledger.streams(prefix, without=["run.published", "run.failed"]):
@@ -135,7 +135,7 @@ def _in_the_way(ctx: Context, environment: str, claims: tuple[str, ...]) -> tupl
 def _at_work(ctx: Context, environment: str, intended: Event) -> bool:
     run = intended.stream.rpartition("/")[2]
     if run.startswith(f"{LIVE}-"):
-        lease = ctx.ledger.holder(_scope(ctx, environment, run))
+        lease = ctx.ledger.holder(scope_of_run(ctx, environment, run))
         return lease is not None and not is_dead(lease.holder)
     # A promotion's run has no lease of its own: its promotion's keeps others away, and tells who is dead.
     lease, holder = ctx.ledger.holder(f"{ctx.project.name}/{environment}"), intended.data["holder"]
@@ -145,5 +145,6 @@ def _at_work(ctx: Context, environment: str, intended: Event) -> bool:
     return seen_from_here(holder) or same_process(lease.holder, holder)
 
 
-def _scope(ctx: Context, environment: str, run: str) -> str:
+def scope_of_run(ctx: Context, environment: str, run: str) -> str:
+    """What the lease of a live run is on."""
     return f"{ctx.project.name}/{environment}/run/{run}"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lanewise.builds.manifest import this_interpreter
 from lanewise.config.values import parse_duration
@@ -188,11 +189,16 @@ def _demand_success(outcome: RunOutcome, request: RunRequest, space: Space) -> N
             f"{who}: the command ended with exit code {outcome.exit_code}" + (f": {last[-1]}" if last else ""),
             hint=f"its log is {outcome.log}",
         )
-    blocks = Path(space.engine["directory"]) / "blocks" if space.engine.get("directory") else None
+    demand_closed(space.engine, who)
+
+
+def demand_closed(engine: Mapping[str, Any], who: str) -> None:
+    """``RunFailed`` when a ``with lane.run()`` block of the run was begun and never left. ``who`` is for people."""
+    blocks = Path(engine["directory"]) / "blocks" if engine.get("directory") else None
     if blocks is not None and any(blocks.glob("*.open")):
         raise RunFailed(
             f"{who}: the command ended well, but left a `with lane.run()` block half-way",
-            hint=f"an exception was swallowed, or the process was ended inside of it; its log is {outcome.log}",
+            hint="an exception was swallowed, or the process was ended inside of it: look at its log",
         )
 
 

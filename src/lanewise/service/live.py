@@ -94,15 +94,15 @@ def carry_through(ctx: Context, wanted: Wanted, wait: timedelta = WAIT) -> Publi
     """
     environment, warehouse = wanted.lane.name, ctx.warehouse(wanted.lane)
     recover_runs(ctx, environment, warehouse)
-    work = _work(wanted, warehouse)
+    work = work_of(wanted, warehouse, new_id(LIVE))
     request = request_for(ctx, work)
     claims = claims_of(wanted.build.project, work.partitions)
     with claimed(ctx, environment, request.id, claims, wait, lambda: announce(ctx, work, request, claims)) as hold:
         base = warehouse.live()
         result = carry_out(ctx, work, request, warehouse)
         try:
-            checks = _audit(ctx, request, wanted.build.project, result.slices, warehouse)
-            number = _publish(_Writer(warehouse, wanted.build.project, request, base, hold), result.slices)
+            checks = audit(ctx, request, wanted.build.project, result.slices, warehouse)
+            number = publish_slices(Writer(warehouse, wanted.build.project, request, base, hold), result.slices)
         except BaseException as error:
             tell_failure(ctx, request, error, seconds=result.seconds)
             raise
@@ -139,16 +139,17 @@ def grain_of(project: Project) -> Grain:
     return next(iter(grains))
 
 
-def _work(wanted: Wanted, warehouse: Warehouse) -> Work:
+def work_of(wanted: Wanted, warehouse: Warehouse, run: str) -> Work:
+    """What is wanted, on the inputs as they are now, under the name ``run``."""
     project = wanted.build.project
     pins = warehouse.pin(project.inputs)
     return Work(
         wanted.build, wanted.lane, wanted.purpose, wanted.partitions, tuple(project.tables),
-        inputs=digest(pins), command=wanted.command, id=new_id(LIVE),
+        inputs=digest(pins), command=wanted.command, id=run,
     )  # fmt: skip
 
 
-def _audit(
+def audit(
     ctx: Context, request: RunRequest, project: Project, slices: Mapping[str, tuple[Slice, ...]], warehouse: Warehouse
 ) -> tuple[CheckVerdict, ...]:
     """Every check on what was written, before any reader sees it. Doubt refuses like a failure."""
@@ -169,7 +170,7 @@ def _audit(
 
 
 @dataclass(frozen=True)
-class _Writer:
+class Writer:
     """What publishing stands on. ``base`` is the map as the run began."""
 
     warehouse: Warehouse
@@ -179,7 +180,7 @@ class _Writer:
     hold: Held
 
 
-def _publish(writer: _Writer, slices: Mapping[str, tuple[Slice, ...]]) -> int:
+def publish_slices(writer: Writer, slices: Mapping[str, tuple[Slice, ...]]) -> int:
     """Put the slices into the map that is live now, by compare-and-set; the new map's number."""
     warehouse = writer.warehouse
     columns = {name: warehouse.columns(found) for name, found in slices.items() if found}
@@ -205,7 +206,7 @@ def _publish(writer: _Writer, slices: Mapping[str, tuple[Slice, ...]]) -> int:
                       hint="run it again when the lane is quieter")  # fmt: skip
 
 
-def _check_ground(writer: _Writer, live: PartitionMap, slices: Mapping[str, tuple[Slice, ...]]) -> None:
+def _check_ground(writer: Writer, live: PartitionMap, slices: Mapping[str, tuple[Slice, ...]]) -> None:
     """Other days may have been published meanwhile; the build, and what a merge or append began from, may not."""
     request, base = writer.request, writer.base
     if (live.build, live.config) != (base.build, base.config):

@@ -74,10 +74,13 @@ def execute(ctx: Context, work: Work, warehouse: Warehouse) -> RunResult:
     return carry_out(ctx, work, request, warehouse)
 
 
-def announce(ctx: Context, work: Work, request: RunRequest, claims: Sequence[str] = ()) -> None:
-    """Write the intent. ``claims``: what no other live run may work on meanwhile (``service.claims``)."""
+def announce(
+    ctx: Context, work: Work, request: RunRequest, claims: Sequence[str] = (), also: Mapping[str, object] | None = None
+) -> None:
+    """Write the intent. ``claims``: what no other live run may work on meanwhile (``service.claims``); ``also``: what
+    another process will need to go on with it."""
     rooms = [piece.id for piece in _pieces(request, work.build.project)]
-    intended = {**told(request), "rooms": rooms, "holder": holder_name(), "claims": list(claims)}
+    intended = {**told(request), "rooms": rooms, "holder": holder_name(), "claims": list(claims), **(also or {})}
     ctx.ledger.append(stream_of(request), [Draft("run.intended", intended)], actor=ctx.actor.name)
 
 
@@ -162,7 +165,7 @@ def _compute(
         for piece in pieces:
             outcomes.append(_attempts(ctx, piece, work, warehouse))
             tables = [work.build.project.tables[name] for name in piece.tables]
-            _demand_whole(warehouse.written(piece.id, tables), tables, piece)
+            demand_whole(warehouse.written(piece.id, tables), tables, piece)
             for table, found in warehouse.stage(piece, tables).items():
                 slices[table] = (*slices.get(table, ()), *found)
             done += len(piece.partitions)
@@ -178,7 +181,7 @@ def _attempts(ctx: Context, piece: RunRequest, work: Work, warehouse: Warehouse)
     retries = Patience.of(work.lane).retries
     for attempt in range(retries + 1):
         try:
-            return launch(ctx, piece, work.lane, work.build.project, _room(piece, work, warehouse))
+            return launch(ctx, piece, work.lane, work.build.project, open_room(piece, work, warehouse))
         except RunFailed as failure:
             if attempt == retries:
                 raise
@@ -189,7 +192,8 @@ def _attempts(ctx: Context, piece: RunRequest, work: Work, warehouse: Warehouse)
     raise AssertionError("a run is tried at least once")
 
 
-def _room(piece: RunRequest, work: Work, warehouse: Warehouse) -> Space:
+def open_room(piece: RunRequest, work: Work, warehouse: Warehouse) -> Space:
+    """A fresh room for a run. ``GroundMoved`` when the inputs are no longer those that were pinned."""
     project = work.build.project
     pins = warehouse.pin(project.inputs)
     if work.inputs and digest(pins) != work.inputs:
@@ -219,7 +223,7 @@ def _pieces(request: RunRequest, project: Project) -> Iterator[RunRequest]:
             )
 
 
-def _demand_whole(written: Sequence[Written], tables: Sequence[Table], piece: RunRequest) -> None:
+def demand_whole(written: Sequence[Written], tables: Sequence[Table], piece: RunRequest) -> None:
     """Refuse what can't be published: a table that was not written, rows of no day, rows of days not asked for."""
     found = {one.table: one for one in written}
     for table in tables:

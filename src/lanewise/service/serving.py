@@ -6,15 +6,18 @@ asked until it says that it does. Each step may be done again: after a crash, or
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lanewise.domain.environment import Environment
 from lanewise.domain.event import Draft
 from lanewise.domain.promotion import Promotion
 from lanewise.errors import LaneError, Refused
+from lanewise.runtime.sign import Sign
 from lanewise.service import promotions, signs
-from lanewise.service.candidate import Candidate
+from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.context import Context
 from lanewise.service.ground import recorded_plan
-from lanewise.service.releases import stream_of
+from lanewise.service.releases import Release, live_release, stream_of
 
 _RELEASED = ("release.changed", "release.withdrawn")
 ADOPTED = "release.adopted"
@@ -89,3 +92,52 @@ def follow_readers(ctx: Context, environment: str) -> str:
     except LaneError as error:
         return ctx.secrets.redact(error.message)
     return ""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What the sign of this machine says after a look, whether it ``changed``, and why the orchestrator does not run
+    what it says yet (``unsettled``, empty when it does)."""
+
+    changed: bool
+    live: str
+    candidates: tuple[str, ...]
+    unsettled: str = ""
+
+
+def follow(ctx: Context, environment: str) -> Followed:
+    """Bring this machine's sign up to what is live, and to what the open promotions want to run beside it. Raises
+    ``OutsideBroke`` when the ledger, the warehouse or the store is away: then the sign stays as it is."""
+    before = signs.shown(ctx, environment)
+    release = live_release(ctx, environment)
+    if release is not None and not _stands(before, release):
+        signs.show_live(ctx, environment)
+    _follow_candidates(ctx, environment)
+    after = signs.shown(ctx, environment)
+    return Followed(
+        changed=_summary(before) != _summary(after),
+        live=after.live["build"] if after and after.live else "",
+        candidates=tuple(one["build"] for one in after.candidates) if after else (),
+        unsettled=follow_readers(ctx, environment) if release is not None else "",
+    )
+
+
+def _stands(sign: Sign | None, release: Release) -> bool:
+    live = sign.live if sign else None
+    return live is not None and (live["build"], live["config"]) == (release.build, release.config)
+
+
+def _follow_candidates(ctx: Context, environment: str) -> None:
+    running = promotions.under_way(ctx, environment)
+    if running is None:
+        return
+    plan = recorded_plan(ctx, running)
+    lane = ctx.config.environment(environment)
+    sign = signs.shown(ctx, environment)
+    known = {one["build"] for one in sign.candidates} if sign else set()
+    for build in {plan.build, plan.base_build} - known - {""}:
+        signs.show_candidate(ctx, lane, open_candidate(ctx, build))
+
+
+def _summary(sign: Sign | None) -> object:
+    return (sign.live, sign.candidates) if sign else None

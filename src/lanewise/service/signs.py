@@ -16,7 +16,7 @@ from typing import Any
 from lanewise.domain.canonical import canonical_json, plain
 from lanewise.domain.environment import Config, Environment
 from lanewise.domain.serving import AS_WRITTEN, PAUSED, Served
-from lanewise.errors import ConfigError, LaneError, NotFound, OutsideBroke
+from lanewise.errors import ConfigError, LaneError, OutsideBroke
 from lanewise.runtime.sign import FORMAT, Sign, read_sign, sign_file
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.compiled import write_compiled, write_lane
@@ -148,14 +148,3 @@ def _write(path: Path, content: bytes) -> None:
         aside.replace(path)
     except OSError as error:
         raise OutsideBroke(f"{path} can't be written: {error.strerror}") from error
-
-
-def follow(ctx: Context, environment: str) -> bool:
-    """Bring this machine's sign up to date with what is live; True when it changed."""
-    before = shown(ctx, environment)
-    try:
-        show_live(ctx, environment)
-    except NotFound as error:  # a build that has just been dropped, or has not arrived yet
-        ctx.progress.say(f"{environment}: {error.message}")
-    after = shown(ctx, environment)
-    return (before.live if before else None) != (after.live if after else None)
