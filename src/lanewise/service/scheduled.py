@@ -77,9 +77,9 @@ def begin(ctx: Context, environment: str, run: str, build: str, partitions: Sequ
     standing = _newest(ctx, environment, run)
     if standing is not None and _open(ctx, standing):
         found = _room(ctx, _name(standing))
-        if found is not None:
+        if found is not None and found.build == build:
             return found
-        abandon(ctx, environment, run, "its room was begun on another machine, or never finished")
+        abandon(ctx, environment, run, "it was begun on another machine, or by another build, and never finished")
     recover_runs(ctx, environment, warehouse)
     work = work_of(wanted, warehouse, _next(run, standing))
     return _begin(ctx, work, warehouse)

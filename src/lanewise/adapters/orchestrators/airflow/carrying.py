@@ -1,0 +1,186 @@
+"""Carry a launch out in Airflow: start its runs once, wait for them, and read back what they came to."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lanewise.adapters.orchestrators.airflow.api import Api, reason_of
+from lanewise.adapters.orchestrators.airflow.pieces import (
+    Piece,
+    by_partition,
+    laid_out,
+    partitioned,
+    side_by_side,
+    whole,
+)
+from lanewise.adapters.orchestrators.airflow.records import Dag, DagRun
+from lanewise.adapters.orchestrators.airflow.report import Report, keep, progress, read_back
+from lanewise.adapters.orchestrators.airflow.waiting import Watch
+from lanewise.domain.run import Finding, Launch, RunOutcome
+from lanewise.errors import LaneError, OrchestratorUnavailable, RunFailed
+
+_NO_KEY_TAKEN = "not a partitioned"  # how Airflow says that a DAG takes no partition key
+_VANISHED = 5  # times that a run may be missing before it counts as deleted: a database may lag behind
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """What it takes to carry launches out. ``find`` gives the DAG that a launch is for, once it can be started."""
+
+    api: Api
+    home: Path
+    say: Callable[[str], None]
+    redact: Callable[[str], str]
+    find: Callable[[Launch], Dag]
+
+    def carry_out(self, launch: Launch) -> RunOutcome:
+        """See ``Orchestrator.run``."""
+        began = time.monotonic()
+        with ExitStack() as papers:
+            course = Course(self, launch, papers)
+            try:
+                course.go()
+            except KeyboardInterrupt:  # nobody waits for these runs any more, so nothing of theirs would be published
+                with contextlib.suppress(LaneError):
+                    course.end_all()
+                raise
+        keep(launch, course.reports, self.api)
+        failed = [report for report in course.reports if not report.ok]
+        return RunOutcome(
+            exit_code=1 if failed or course.timed_out else 0,
+            seconds=time.monotonic() - began,
+            tail="\n".join(line for report in failed for line in report.lines),
+            log=str(launch.log),
+            timed_out=course.timed_out,
+            findings=_findings(course.reports),
+            url=self.api.page((failed or course.reports)[0].run),
+        )
+
+
+@dataclass
+class Course:
+    """One launch under way. ``papers`` holds the pieces' documents until all is over."""
+
+    carrier: Carrier
+    launch: Launch
+    papers: ExitStack
+    started: list[DagRun] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    timed_out: bool = False
+
+    def go(self) -> None:
+        """Start the pieces and wait for each: one after the other, and none after a failed one, unless they may write
+        side by side."""
+        timeout = self.launch.timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        dag = self.carrier.find(self.launch)
+        pieces = self._begin(dag)
+        at_once = len(pieces) > 1 and side_by_side(self.launch)
+        if at_once:
+            for piece in pieces[1:]:
+                self._start(dag, piece)
+        for number, piece in enumerate(pieces):
+            if number >= len(self.started):
+                self._start(dag, piece)
+            which = f" {number + 1}/{len(pieces)}" if piece.partition else ""
+            run = self._wait(self.started[number], deadline, which)
+            self.reports.append(read_back(self.carrier.api, run, self.carrier.redact))
+            if self.timed_out or not (at_once or self.reports[-1].ok):
+                break
+        if self.timed_out:
+            self.end_all()
+
+    def end_all(self) -> None:
+        """End what still waits or works."""
+        for run in self.started[len(self.reports) :]:
+            self.carrier.api.end(run)
+
+    def _begin(self, dag: Dag) -> Sequence[Piece]:
+        """Start the first piece. Airflow does not tell whether a DAG is partitioned at run time; it shows in whether
+        a partition key is taken."""
+        if partitioned(self.launch.request):
+            pieces = by_partition(self.launch)
+            if self._start(dag, pieces[0], unless=_NO_KEY_TAKEN):
+                return pieces
+        piece = whole(self.launch)
+        self._start(dag, piece)
+        return (piece,)
+
+    def _start(self, dag: Dag, piece: Piece, unless: str = "") -> bool:
+        """Start a piece, or find it started already. False when Airflow refuses it in these words."""
+        api, request = self.carrier.api, self.launch.request
+        self.papers.enter_context(laid_out(self.carrier.home, piece))
+        while True:
+            answer = api.trigger(dag.id, piece.body(request))
+            if answer.status == 404:  # its file was looked at anew just now; it comes back, or a refusal tells why not
+                dag = self.carrier.find(self.launch)
+                continue
+            found = DagRun.of(answer.body) if answer.ok else api.run(dag.id, piece.id) if answer.status == 409 else None
+            if found is not None:
+                self.started.append(found)
+                self._demand_build(found)
+                return True
+            said = reason_of(answer)
+            if unless and unless in said:
+                return False
+            hint = f"see {api.url}/dags/{dag.id}"
+            raise RunFailed(f"{api.name} does not start {dag.id} for {request.id}{said}", hint=hint)
+
+    def _demand_build(self, run: DagRun) -> None:
+        """A run knows which build its workers check out; one of another build must not compute for this one."""
+        if run.version in {"", self.launch.request.build}:
+            return
+        self.carrier.api.end(run)
+        raise OrchestratorUnavailable(
+            f"{self.carrier.api.name} gave {run.id} build {run.version[7:15]}, not {self.launch.request.build[7:15]}",
+            hint="another build went live at that moment: do the same again",
+        )
+
+    def _wait(self, run: DagRun, deadline: float | None, which: str) -> DagRun:
+        """Wait until the run has ended; ends it when its time is up."""
+        api, watch, shown, missing = self.carrier.api, Watch(self.carrier.say), (0, 0), 0
+        for _ in watch.looks():
+            found = api.run(run.dag, run.id)
+            missing = 0 if found else missing + 1
+            if missing > _VANISHED:
+                raise RunFailed(f"{run.id} was deleted in {api.name} while it was waited for", hint="run it again")
+            if found is None:
+                continue
+            if not found.active:
+                return found
+            if deadline is not None and time.monotonic() >= deadline:
+                self.timed_out = True
+                api.end(found)
+                return api.run(run.dag, run.id) or found
+            done = progress(api.tasks(found)) if watch.seconds > 2 else shown
+            if done != shown and done[0]:
+                self.carrier.say(f"{run.id}{which}: {done[0]} of {done[1]} tasks done")
+            shown = done
+            if found.state == "queued":
+                self._tell_why_queued(found, watch)
+        raise AssertionError("a watch has no end")
+
+    def _tell_why_queued(self, run: DagRun, watch: Watch) -> None:
+        if watch.seconds < 10:
+            return
+        dag = self.carrier.api.dag(run.dag)
+        unwell = self.carrier.api.unwell()
+        why = f"whose {unwell} is not heard of" if unwell else "which is busy"
+        if dag and dag.paused:
+            why = "which is paused there"
+        watch.waits_for(f"{run.dag} in {self.carrier.api.name}, {why}")
+
+
+def _findings(reports: Sequence[Report]) -> tuple[Finding, ...]:
+    if len(reports) == 1:
+        return reports[0].findings
+    return tuple(
+        Finding(f"{one.name} ({report.run.partition})", one.kind, one.passed, one.severe, one.message)
+        for report in reports
+        for one in report.findings
+    )

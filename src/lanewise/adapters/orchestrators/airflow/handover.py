@@ -1,0 +1,100 @@
+"""Make Airflow run another build by its own clock: wait until it says so, and take up what the former one left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lanewise.adapters.orchestrators.airflow.api import Api
+from lanewise.adapters.orchestrators.airflow.records import ACTIVE, FAILED, Dag, DagRun
+from lanewise.adapters.orchestrators.airflow.waiting import Watch
+from lanewise.domain.serving import PAUSED, Served
+from lanewise.errors import OrchestratorUnavailable
+
+OWN_TASKS = frozenset({"lanewise_begin", "lanewise_publish"})
+"""The tasks that Lanewise's policy puts around a live DAG's own."""
+
+_LOOKED_AT = 50  # failed runs, the newest; older ones failed for reasons of their own
+_NUDGE = 5.0
+
+
+@dataclass(frozen=True)
+class Handover:
+    """``patience``: seconds that Airflow may take to run the new build."""
+
+    api: Api
+    say: Callable[[str], None]
+    patience: float
+
+    def to(self, served: Served) -> None:
+        """See ``Orchestrator.adopt``."""
+        dag = self._until_it_runs(served)
+        if dag.paused:
+            self._unpause(dag, served)
+        for run in self.left_behind(dag, served.build):
+            self._take_up(run, served)
+
+    def _until_it_runs(self, served: Served) -> Dag:
+        """Wait until the live DAG is the build's. The dag-processor is asked to look at once, since it would only do so
+        when its refresh interval is over; it puts runs of the former build off while it changes over."""
+        watch, nudged = Watch(self.say, longest=1.0), -_NUDGE
+        for now in watch.looks():
+            dag = self.api.dag(served.entry)
+            if dag is not None and dag.runs(served.build):
+                return dag
+            if dag is not None and dag.file_token and now - nudged >= _NUDGE:
+                self.api.parse_again(dag)
+                nudged = now
+            unwell = self.api.unwell() if now > 5 else ""
+            away = f", whose {unwell} is not heard of," if unwell else ""
+            watch.waits_for(f"{self.api.name}{away} to run build {served.build[7:15]} as {served.entry}")
+            if now > self.patience:
+                raise self._does_not(served, dag, unwell)
+        raise AssertionError("a watch has no end")
+
+    def _does_not(self, served: Served, dag: Dag | None, unwell: str) -> OrchestratorUnavailable:
+        has = "has no DAG of that name" if dag is None else f"runs build {dag.build[7:15] or '(none of Lanewise)'}"
+        if dag is not None and dag.stale:
+            has = "has lost that DAG's file"
+        why = f"; its {unwell} is not heard of" if unwell else ""
+        hint = f"the road sign is right already: `lane promote` or `lane rollback {served.environment}` again asks anew"
+        return OrchestratorUnavailable(f"{self.api.name} does not run build {served.build[7:15]} as {served.entry}: it "
+                                       f"{has}{why}", hint=hint)  # fmt: skip
+
+    def _unpause(self, dag: Dag, served: Served) -> None:
+        """Where the environment's schedule is ``paused`` the DAG has no timetable, so that unpaused it runs nothing by
+        the clock, and yet what a person starts begins. What decides is the reviewed config, not a switch."""
+        does = "a person may start it" if served.schedule == PAUSED else f"its schedule is {served.schedule!r}"
+        self.say(f"{dag.id} was paused in {self.api.name}; {served.environment}'s config unpauses it: {does}")
+        self.api.unpause(dag.id)
+
+    def left_behind(self, dag: Dag, build: str) -> tuple[DagRun, ...]:
+        """Runs of a former build that nothing will come of: those that wait or work (what they write is refused), and
+        those that Lanewise stopped at its own tasks since the build had changed. Not those that Lanewise itself
+        started: whoever started them waits for them."""
+        runs = [*self.api.runs(dag.id, ACTIVE), *self.api.runs(dag.id, (FAILED,), _LOOKED_AT)]
+        former = [run for run in runs if run.version not in {"", build} and not run.asked]
+        return tuple(run for run in former if run.active or self._stopped_by_us(run))
+
+    def _stopped_by_us(self, run: DagRun) -> bool:
+        """Whether nothing but Lanewise's own tasks failed there (and with them what comes after)."""
+        failed = {task.name for task in self.api.tasks(run) if task.state == FAILED}
+        return bool(failed) and failed <= OWN_TASKS
+
+    def _take_up(self, run: DagRun, served: Served) -> None:
+        """Let the live build compute it from the start. What works is ended first: half of it would be the former's."""
+        if run.state == "running":
+            self.api.end(run)
+        note = f"begun by build {run.version[7:15]}, which is live no more; run again by build {served.build[7:15]}"
+        self.api.begin_anew(run, f"{note}\n{labels(served)}")
+        self.say(f"{run.dag} {run.id}: begun by build {run.version[7:15]}, runs again by {served.build[7:15]}")
+
+
+def labels(served: Served) -> str:
+    """What a person reads beside a run of the live build that Lanewise had a hand in."""
+    return "\n".join((
+        f"lanewise/environment: {served.environment}",
+        f"lanewise/build: {served.build}",
+        "lanewise/purpose: scheduled",
+        f"lanewise/project: {served.project}",
+    ))  # fmt: skip
