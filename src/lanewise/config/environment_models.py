@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
@@ -159,6 +160,47 @@ class LogsModel(Strict):
     format: Literal["text", "json"] = "text"
 
 
+def _receiver(value: object) -> object:
+    return {"url": value} if isinstance(value, str) else value
+
+
+def _receivers(value: object) -> object:
+    return {"otlp": value} if isinstance(value, str) else value
+
+
+_ADDRESS = re.compile(r"https?://[^\s/?#@]+[^\s?#@]*")
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError("must be an address such as http://HOST:4318")
+    return text
+
+
+Address = Annotated[
+    str, AfterValidator(_address), WithJsonSchema({"type": "string", "pattern": f"^{_ADDRESS.pattern}$"})
+]
+
+
+class ReceiverModel(Strict):
+    """Who is told, and how it knows who sends."""
+
+    url: Address
+    headers: dict[str, Text] = Field(default={}, description="Sent with each request; every value a secret reference.")
+
+
+Receiver = Annotated[ReceiverModel, BeforeValidator(_receiver, json_schema_input_type=Address | ReceiverModel)]
+
+
+class TelemetryModel(Strict):
+    """Where spans, metrics, logs and lineage are sent. Each is an address, or an address with headers."""
+
+    otlp: Receiver | None = Field(
+        default=None, description="An OpenTelemetry collector, OTLP over HTTP: http://HOST:4318."
+    )
+    openlineage: Receiver | None = Field(default=None, description="A receiver of OpenLineage events, over HTTP.")
+
+
 class EnvironmentsFile(Strict):
     """environments.yaml: where it runs. It never travels inside a build."""
 
@@ -177,3 +219,6 @@ class EnvironmentsFile(Strict):
     builds: Text = ".lanewise/builds"
     checkpoints: Text = ".lanewise/checkpoints"
     logs: LogsModel | None = None
+    telemetry: (
+        Annotated[TelemetryModel, BeforeValidator(_receivers, json_schema_input_type=Address | TelemetryModel)] | None
+    ) = Field(default=None, description="Off unless set. An address alone is that of an OTLP collector.")

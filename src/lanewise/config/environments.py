@@ -13,6 +13,7 @@ from lanewise.config.rules import data_policy, rule_origins, rules
 from lanewise.config.secrets import literal_secrets
 from lanewise.config.separation import demand_apart
 from lanewise.config.settings import resolved_settings
+from lanewise.config.telemetry import destinations
 from lanewise.config.tree import Tree, origins, plain
 from lanewise.config.values import NAME, NAME_RULE
 from lanewise.domain.environment import Config, Environment, Person
@@ -47,6 +48,7 @@ def build_config(document: Document, project: Project, variables: Mapping[str, s
         builds=model.builds,
         checkpoints=model.checkpoints,
         log_format=model.logs.format if model.logs else "text",
+        telemetry=destinations(document, model.telemetry),
     )
 
 

@@ -218,6 +218,16 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Destination:
+    """Where telemetry goes: ``kind`` is a name of the entry points ``lanewise.telemetry`` (``otlp``, ``openlineage``),
+    ``url`` the receiver's, and ``headers`` what a request carries for it to know who sends, as references."""
+
+    kind: str
+    url: str
+    headers: Mapping[str, SecretRef] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole environments file, resolved for one project. ``document`` is what is pinned: the file's
     own content (references only), as plain JSON data; ``digest`` names it."""
@@ -230,6 +240,7 @@ class Config:
     builds: str = ".lanewise/builds"
     checkpoints: str = ".lanewise/checkpoints"
     log_format: str = "text"  # text | json
+    telemetry: tuple[Destination, ...] = ()
 
     @property
     def digest(self) -> str:

@@ -23,8 +23,8 @@ from lanewise.promotion.approvals import Missing, approved, bound_to, may_approv
 from lanewise.promotion.freeze import check_window
 from lanewise.service.context import Context
 
-_SHARED = ("people", "identity", "ledger", "builds", "checkpoints")
-"""What concerns every environment: who may approve, how that is proved, where the record is kept."""
+_SHARED = ("people", "identity", "ledger", "builds", "checkpoints", "telemetry")
+"""What concerns every environment: who may approve, how that is proved, where the record is kept, who is told."""
 
 _told: WeakKeyDictionary[Ledger, set[str]] = WeakKeyDictionary()
 _resolved: WeakKeyDictionary[Ledger, dict[tuple[Any, ...], Config]] = WeakKeyDictionary()

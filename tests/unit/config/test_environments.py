@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from lanewise.config.load import from_document, load_config, load_project
-from lanewise.domain.environment import ApprovalRule, Connection, GateSpec, Origin, SecretRef
+from lanewise.domain.environment import ApprovalRule, Connection, Destination, GateSpec, Origin, SecretRef
 from lanewise.errors import ConfigError, NotFound
 
 from .files import DESIGN, LANEWISE, PROJECT, config
@@ -35,6 +35,18 @@ def test_the_design_s_file_says_what_the_design_says():
     stage = found.environment("stage")
     assert (stage.data.refresh_from, stage.data.masked, stage.data.sample) == ("prod", True, Decimal("0.1"))
     assert stage.settings["retries"] == 0
+
+
+@pytest.mark.parametrize(("section", "told"), [
+    ("", ()),
+    ("telemetry: http://127.0.0.1:4318", (Destination("otlp", "http://127.0.0.1:4318"),)),
+    ("telemetry: {openlineage: 'https://marquez.example.org'}",
+     (Destination("openlineage", "https://marquez.example.org"),)),
+    ("telemetry: {otlp: {url: 'https://c.example.org/in', headers: {Authorization: 'env:OTLP'}}}",
+     (Destination("otlp", "https://c.example.org/in", {"Authorization": SecretRef("env:OTLP")}),)),
+])  # fmt: skip
+def test_nobody_is_told_unless_the_file_says_who(section, told):
+    assert config(f"environments: {{prod: {{}}}}\n{section}\n").telemetry == told
 
 
 @pytest.mark.parametrize("names", [["only"], ["dev", "prod"], ["a", "b", "c", "d", "e", "f", "g"]])

@@ -115,6 +115,11 @@ WRONG = {
     ),
     "a misspelt data key": ("environments: {d: {data: {form: x}}}", "1:27", "unknown key 'form'", "from"),
     "an identity that is none": (SECTION + "identity: trust-me", "2:11", "os-user or declared", ""),
+    "telemetry to no address": (SECTION + "telemetry: collector", "2:12", "must be an address", ""),
+    "a header that is no reference": (
+        SECTION + "telemetry: {otlp: {url: 'http://c:1', headers: {Authorization: open sesame}}}",
+        "2:64", "a header is a secret reference", "env:NAME",
+    ),
     "a log format that is none": (SECTION + "logs: {format: xml}", "2:16", "text or json", ""),
     "a setting's name with a dot": ("environments: {d: {a.b: 1}}", "1:20", "no name for a setting", ""),
     "two names that a variable can't tell apart": ("environments: {a-b: {}, a_b: {}}", "1:25", "LANEWISE__A_B", ""),

@@ -127,6 +127,7 @@ LOOSER = {
     "identities that nobody proves": BASE + "identity: declared\n",
     "another ledger": BASE + "ledger: sqlite:///elsewhere.db\n",
     "checkpoints elsewhere": BASE + "checkpoints: /tmp/points\n",
+    "somebody else is told": BASE + "telemetry: http://127.0.0.1:4318\n",
     "another order": BASE.replace("{dev: {retries: 0}, stage: {retries: 1},", "{stage: {retries: 1}, dev: {},"),
     "an environment more": BASE.replace("prod: {retries: 3}}", "prod: {retries: 3}, prod2: {}}"),
     "the guarded environment gone": "environments: {dev: {retries: 0}, stage: {retries: 1}}\n"
