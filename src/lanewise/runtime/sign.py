@@ -8,6 +8,7 @@ code inside an orchestrator reads. Written by ``lanewise.service.signs``; readin
      "project": "orders", "environment": "prod",
      "home": "/srv/orders/.lanewise",
      "lane": ["/srv/lanewise/bin/python", "-m", "lanewise"],     how `lane` is started on this machine
+     "environments": ["dev", "stage", "prod"],     all of the project's, so that another's name is known as such
      "live": null | SERVED,
      "candidates": [SERVED, …]}
 
@@ -40,13 +41,14 @@ HOME_VARIABLE = "LANEWISE_HOME"
 class Sign:
     """One reading of the sign. ``live`` and ``candidates`` are the documents told above, as they stand."""
 
-    __slots__ = ("candidates", "environment", "home", "lane", "live", "project")
+    __slots__ = ("candidates", "environment", "environments", "home", "lane", "live", "project")
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.project = str(document["project"])
         self.environment = str(document["environment"])
         self.home = str(document["home"])
         self.lane: list[str] = list(document["lane"])
+        self.environments: list[str] = list(document.get("environments", ()))
         self.live: dict[str, Any] | None = document["live"]
         self.candidates: list[dict[str, Any]] = list(document["candidates"])
 

@@ -122,6 +122,7 @@ def _changing(ctx: Context, environment: str) -> Iterator[dict[str, Any]]:
         document: dict[str, Any] = {
             "format": FORMAT, "project": ctx.project.name, "environment": environment, "home": str(ctx.home),
             "lane": [sys.executable, "-m", "lanewise.cli"],
+            "environments": list(ctx.config.environments),
             "live": before.get("live"), "candidates": list(before.get("candidates", ())),
         }  # fmt: skip
         yield document
