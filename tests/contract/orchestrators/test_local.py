@@ -74,6 +74,8 @@ def test_a_log_on_a_full_disk_does_not_stop_the_run(runner, tmp_path):
 def test_a_runner_that_is_stopped_takes_the_whole_group_with_it(tmp_path, number):
     code = (
         "from pathlib import Path\n"
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
         "from lanewise.adapters.orchestrators.local import LocalRunner\n"
         "from lanewise.testing.runner import make_launch, redacted, parent_code\n"
         f"launch = make_launch(Path({str(tmp_path)!r}), 'python', '-c', parent_code('time.sleep(600)'))\n"
