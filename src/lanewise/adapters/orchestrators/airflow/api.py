@@ -76,11 +76,6 @@ class Api:
         found = self._ask("GET", f"/dags/{_word(dag)}", nothing=404)
         return Dag.of(found) if found else None
 
-    def dags_of(self, build: str) -> tuple[Dag, ...]:
-        """Those that carry the build's tag, files still there."""
-        tag = f"build:{build.removeprefix('sha256:')}"
-        return tuple(Dag.of(one) for one in self._pages("/dags", "dags", [("tags", tag)]))
-
     def unpause(self, dag: str) -> None:
         """Let its runs begin."""
         self._ask("PATCH", f"/dags/{_word(dag)}", {"is_paused": False})

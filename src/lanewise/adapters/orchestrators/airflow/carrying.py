@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 from lanewise.adapters.orchestrators.airflow.api import Api, reason_of
 from lanewise.adapters.orchestrators.airflow.pieces import (
     Piece,
+    body,
     by_partition,
-    laid_out,
-    partitioned,
+    document_of,
     side_by_side,
     whole,
 )
@@ -33,7 +32,6 @@ class Carrier:
     """What it takes to carry launches out. ``find`` gives the DAG that a launch is for, once it can be started."""
 
     api: Api
-    home: Path
     say: Callable[[str], None]
     redact: Callable[[str], str]
     find: Callable[[Launch], Dag]
@@ -41,14 +39,13 @@ class Carrier:
     def carry_out(self, launch: Launch) -> RunOutcome:
         """See ``Orchestrator.run``."""
         began = time.monotonic()
-        with ExitStack() as papers:
-            course = Course(self, launch, papers)
-            try:
-                course.go()
-            except KeyboardInterrupt:  # nobody waits for these runs any more, so nothing of theirs would be published
-                with contextlib.suppress(LaneError):
-                    course.end_all()
-                raise
+        course = Course(self, launch, document_of(launch))
+        try:
+            course.go()
+        except KeyboardInterrupt:  # nobody waits for these runs any more, so nothing of theirs would be published
+            with contextlib.suppress(LaneError):
+                course.end_all()
+            raise
         keep(launch, course.reports, self.api)
         failed = [report for report in course.reports if not report.ok]
         return RunOutcome(
@@ -64,11 +61,11 @@ class Carrier:
 
 @dataclass
 class Course:
-    """One launch under way. ``papers`` holds the pieces' documents until all is over."""
+    """One launch under way. ``document`` is what its tasks are told."""
 
     carrier: Carrier
     launch: Launch
-    papers: ExitStack
+    document: dict[str, Any]
     started: list[DagRun] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     timed_out: bool = False
@@ -80,7 +77,7 @@ class Course:
         deadline = None if timeout is None else time.monotonic() + timeout
         dag = self.carrier.find(self.launch)
         pieces = self._begin(dag)
-        at_once = len(pieces) > 1 and side_by_side(self.launch)
+        at_once = len(pieces) > 1 and side_by_side(self.document)
         if at_once:
             for piece in pieces[1:]:
                 self._start(dag, piece)
@@ -103,20 +100,18 @@ class Course:
     def _begin(self, dag: Dag) -> Sequence[Piece]:
         """Start the first piece. Airflow does not tell whether a DAG is partitioned at run time; it shows in whether
         a partition key is taken."""
-        if partitioned(self.launch.request):
-            pieces = by_partition(self.launch)
-            if self._start(dag, pieces[0], unless=_NO_KEY_TAKEN):
-                return pieces
-        piece = whole(self.launch)
+        pieces = by_partition(self.launch.request)
+        if pieces and self._start(dag, pieces[0], unless=_NO_KEY_TAKEN):
+            return pieces
+        piece = whole(self.launch.request)
         self._start(dag, piece)
         return (piece,)
 
     def _start(self, dag: Dag, piece: Piece, unless: str = "") -> bool:
         """Start a piece, or find it started already. False when Airflow refuses it in these words."""
         api, request = self.carrier.api, self.launch.request
-        self.papers.enter_context(laid_out(self.carrier.home, piece))
         while True:
-            answer = api.trigger(dag.id, piece.body(request))
+            answer = api.trigger(dag.id, body(piece, self.launch, self.document))
             if answer.status == 404:  # its file was looked at anew just now; it comes back, or a refusal tells why not
                 dag = self.carrier.find(self.launch)
                 continue

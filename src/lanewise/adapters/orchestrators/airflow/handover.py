@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lanewise.adapters.orchestrators.airflow.api import Api
-from lanewise.adapters.orchestrators.airflow.records import ACTIVE, FAILED, Dag, DagRun
+from lanewise.adapters.orchestrators.airflow.records import ACTIVE, FAILED, RUNNING, Dag, DagRun
 from lanewise.adapters.orchestrators.airflow.waiting import Watch
 from lanewise.domain.serving import PAUSED, Served
 from lanewise.errors import OrchestratorUnavailable
+from lanewise.runtime.airflow_names import BEGIN, PUBLISH
 
-OWN_TASKS = frozenset({"lanewise_begin", "lanewise_publish"})
-"""The tasks that Lanewise's policy puts around a live DAG's own."""
+_SUPERSEDED = ("now, and this run is of", "another release went live")
+"""How ``lane scheduled begin`` and ``publish`` say that a run's build is live no more. What failed its audit is not
+run again by itself."""
 
 _LOOKED_AT = 50  # failed runs, the newest; older ones failed for reasons of their own
-_NUDGE = 5.0
+_NUDGE = 5.0  # seconds between two requests to look at the DAG's file
+_TEARDOWN = 60.0  # seconds; a task that still works after them is restarted with the rest
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,22 @@ class Handover:
 
     def _stopped_by_us(self, run: DagRun) -> bool:
         """Whether nothing but Lanewise's own tasks failed there (and with them what comes after)."""
-        failed = {task.name for task in self.api.tasks(run) if task.state == FAILED}
-        return bool(failed) and failed <= OWN_TASKS
+        failed = [task for task in self.api.tasks(run) if task.state == FAILED]
+        if not failed or any(task.name not in {BEGIN, PUBLISH} for task in failed):
+            return False
+        said = "\n".join(str(line) for task in failed for line in self.api.log(run, task))
+        return any(words in said for words in _SUPERSEDED)
 
     def _take_up(self, run: DagRun, served: Served) -> None:
-        """Let the live build compute it from the start. What works is ended first: half of it would be the former's."""
-        if run.state == "running":
+        """Let the live build compute it from the start. What works is ended first: half of it would be the former's.
+        Its teardown, in which Lanewise throws away what was written, may take a moment."""
+        if run.state == RUNNING:
             self.api.end(run)
+            watch = Watch(self.say, longest=1.0)
+            for now in watch.looks():
+                found = self.api.run(run.dag, run.id)
+                if found is None or not found.active or now > _TEARDOWN:
+                    break
         note = f"begun by build {run.version[7:15]}, which is live no more; run again by build {served.build[7:15]}"
         self.api.begin_anew(run, f"{note}\n{labels(served)}")
         self.say(f"{run.dag} {run.id}: begun by build {run.version[7:15]}, runs again by {served.build[7:15]}")

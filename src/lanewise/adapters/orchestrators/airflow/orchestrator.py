@@ -20,6 +20,7 @@ from lanewise.domain.ports import Secrets
 from lanewise.domain.run import Launch, Purpose, RunOutcome
 from lanewise.domain.serving import Served, Standing
 from lanewise.errors import ConfigError, NotFound, OrchestratorUnavailable
+from lanewise.runtime.airflow_names import candidate_dag
 from lanewise.runtime.sign import Sign, read_sign
 
 _LIVE = frozenset({Purpose.SCHEDULED, Purpose.RERUN})
@@ -60,7 +61,7 @@ class AirflowOrchestrator:
         self._home, self._environment = place
         self._readiness = Readiness(api, say, terms.python, terms.ready, terms.patience)
         self._handover = Handover(api, say, terms.patience)
-        self._carrier = Carrier(api, self._home, say, redact, self._dag_for)
+        self._carrier = Carrier(api, say, redact, self._dag_for)
 
     def serve(self, served: Served) -> None:
         """See ``Orchestrator.serve``."""
@@ -131,12 +132,8 @@ class AirflowOrchestrator:
         raise AssertionError("a watch has no end")
 
     def _candidate(self, build: str, entry: str) -> Dag | None:
-        hex_digits = build.removeprefix("sha256:")
-        for dag in self._api.dags_of(build):
-            suffix = dag.id.removeprefix(f"{entry}__")
-            if suffix != dag.id and len(suffix) >= 8 and hex_digits.startswith(suffix):
-                return dag
-        return None
+        dag = self._api.dag(candidate_dag(entry, build)) if entry else None
+        return dag if dag is not None and dag.build == build else None
 
     def _entry(self, build: str) -> str:
         sign = self._sign()

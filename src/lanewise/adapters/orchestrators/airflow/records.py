@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-BUILD_TAG = "build:"
-"""Every DAG of a build carries this tag with the 64 hex digits of its digest."""
+from lanewise.runtime.airflow_names import BUILD_TAG, asked_of
 
 QUEUED, RUNNING, SUCCESS, FAILED = "queued", "running", "success", "failed"
 ACTIVE = (QUEUED, RUNNING)
@@ -69,12 +68,11 @@ class DagRun:
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> DagRun:
         """From the API's answer."""
-        asked = (found.get("conf") or {}).get("lanewise")
         return cls(
             dag=str(found["dag_id"]), id=str(found["dag_run_id"]), state=str(found["state"]),
             version=digest_of(found.get("bundle_version")), start=str(found.get("start_date") or ""),
             note=str(found.get("note") or ""), partition=str(found.get("partition_key") or ""),
-            asked=asked if isinstance(asked, Mapping) else {},
+            asked=asked_of(found.get("conf")),
         )  # fmt: skip
 
     @property
