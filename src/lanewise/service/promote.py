@@ -34,6 +34,7 @@ from lanewise.service.releases import config_document, follow_ups, paused, quara
 from lanewise.service.rollback import finish_rollback
 from lanewise.service.rollout import Rollout, computes
 from lanewise.service.serving import adopt_live, clear_unneeded, try_out
+from lanewise.service.signs import schedule_of
 from lanewise.service.verify import checkpoint
 
 
@@ -253,6 +254,7 @@ class Drive:
         }  # fmt: skip
 
     def _plan(self) -> None:
+        schedule_of(self.target, self.config)  # a wrong one is told before anything moves
         trouble = try_out(self.ctx, self.target, self.candidate)
         if trouble:
             self.journal.move(State.REJECTED, trouble)

@@ -42,6 +42,8 @@ def schedule_of(environment: Environment, config: Config) -> str:
     if not isinstance(said, str) or not (
         said in {PAUSED, AS_WRITTEN} or said.startswith("@") or len(said.split()) == 5
     ):
+        if orchestrator_of(environment) == LOCAL:  # nobody asked: the key is the project's own
+            return PAUSED
         raise ConfigError(f"schedule of {environment.name} can't be {said!r}",
                           hint=f"write `{PAUSED}`, `{AS_WRITTEN}`, or a cron expression")  # fmt: skip
     return said
