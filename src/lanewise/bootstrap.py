@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache, cached_property, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Verdict
@@ -37,6 +37,9 @@ from lanewise.domain.provision import Policy, ProvisionerOpener
 from lanewise.errors import ConfigError, NotFound, WrongInput
 from lanewise.service.context import Actor, Progress
 from lanewise.service.home import Founding, Home, remembered, require_same, require_unmoved
+
+if TYPE_CHECKING:
+    from lanewise.adapters.reviews.review import Review
 
 PROJECT_FILE = "lanewise.yaml"
 
@@ -235,6 +238,18 @@ def find_provisioner(connection_type: str) -> ProvisionerOpener | None:
     """What writes the rights of an environment whose warehouse is of this type; None where nothing installed does."""
     point = _points_of("lanewise.provisioners").get(connection_type)
     return _loaded(point) if point else None
+
+
+def find_review(environ: Mapping[str, str]) -> Review:
+    """The pull or merge request that this CI job runs for. ``WrongInput`` outside of one."""
+    from lanewise.adapters.reviews.github import pull_request  # noqa: PLC0415 - only for commands that comment
+    from lanewise.adapters.reviews.gitlab import merge_request  # noqa: PLC0415 - as above
+
+    if environ.get("GITHUB_ACTIONS"):
+        return pull_request(environ)
+    if environ.get("GITLAB_CI"):
+        return merge_request(environ)
+    raise WrongInput("this is no job of GitHub Actions or GitLab CI", hint="leave --comment out")
 
 
 def policies() -> tuple[Policy, ...]:

@@ -283,7 +283,7 @@ def lane(request: pytest.FixtureRequest, tmp_path: Path, bao: OpenBao) -> Iterat
 
 STORY = (
     ("config", "check", "environments.yaml"), ("config", "show", "dev", "--explain"), ("config", "diff", "dev", "prod"),
-    ("config", "apply"), ("builds",), ("plan", "--to", "dev", "--out", "saved.plan"), ("status",),
+    ("config", "apply"), ("builds",), ("plan", "--to", "dev", "--out", "saved.plan"), ("ci", "--to", "dev"), ("status",),
     ("provision", "dev", "--sql"), ("provision", "dev", "--out", "policies"), ("isolation", "-v"),
 )  # fmt: skip
 AFTER_RELEASE = (

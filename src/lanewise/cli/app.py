@@ -45,6 +45,7 @@ COMMANDS = (
     Entry("build", _BUILD, "Make a build from the working tree; show and compare builds.", "lanewise.cli.build"),
     Entry("builds", _BUILD, "List the builds.", "lanewise.cli.builds"),
     Entry("plan", _PROMOTE, "Say what a promotion would do, without doing it.", "lanewise.cli.plan"),
+    Entry("ci", _PROMOTE, "Say it as a comment on a pull or merge request.", "lanewise.cli.ci"),
     Entry("promote", _PROMOTE, "Move a build (or a changed config) into an environment.", "lanewise.cli.promote"),
     Entry("approve", _PROMOTE, "Approve what waits for approval.", "lanewise.cli.approve"),
     Entry("reject", _PROMOTE, "Refuse what waits for approval.", "lanewise.cli.reject"),

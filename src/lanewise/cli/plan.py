@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,10 +46,7 @@ def show(
 def draw_plan(plan: Plan, format_: Format) -> None:
     """Print a plan."""
     if format_ is Format.JSON:
-        document = plain(plan)
-        tables = [{key: value for key, value in table.items() if key != "breaks" or value is not None}
-                  for table in document["tables"]]  # fmt: skip
-        print_json({**document, "tables": tables, "digest": plan.digest, "bytes": plan.bytes})
+        print_json(plan_document(plan))
         return
     from rich.markup import escape  # noqa: PLC0415 - drawn for people only
 
@@ -61,6 +58,14 @@ def draw_plan(plan: Plan, format_: Format) -> None:
     for label, colour, line in [*_course(plan), *_cautions(plan)]:
         text = escape(hanging(line, _LABEL + 1, terminal=sys.stdout.isatty()))
         out.print(f"[{colour}]{label:<{_LABEL}}[/] {text}", soft_wrap=True)
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON, with what it comes to."""
+    document = plain(plan)
+    tables = [{key: value for key, value in table.items() if key != "breaks" or value is not None}
+              for table in document["tables"]]  # fmt: skip
+    return {**document, "tables": tables, "digest": plan.digest, "bytes": plan.bytes}
 
 
 def _draw_tables(plan: Plan) -> None:

@@ -15,7 +15,7 @@ from lanewise.errors import ConfigError, nearest_hint
 from lanewise.publication.globs import pattern
 
 PROJECT_FILE = "lanewise.yaml"
-_NEVER_CODE = ("tests/**", "docs/**", "**/*.md", PROJECT_FILE, "environments.yaml")
+NEVER_CODE = ("tests/**", "docs/**", "**/*.md", PROJECT_FILE, "environments.yaml")
 
 
 def fingerprints(project: Project, manifest: Manifest, settings: Mapping[str, object]) -> dict[str, str]:
@@ -83,7 +83,7 @@ def _common(project: Project, manifest: Manifest) -> dict[str, object]:
 
 def _files(table: Table, manifest: Manifest) -> list[BuildFile]:
     if not table.depends:
-        return [f for f in manifest.files if not any(pattern(glob).fullmatch(f.path) for glob in _NEVER_CODE)]
+        return [f for f in manifest.files if not any(pattern(glob).fullmatch(f.path) for glob in NEVER_CODE)]
     wanted: dict[str, BuildFile] = {}
     for glob in table.depends:
         matched = [f for f in manifest.files if pattern(glob).fullmatch(f.path)]
