@@ -1,0 +1,219 @@
+"""Implements ``Orchestrator`` with dbt's command line. There is no server: what is live is what the road sign says, and
+whoever calls ``lane run`` by the clock is the schedule."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lanewise.adapters.orchestrators.dbt.connections import variables_of
+from lanewise.adapters.orchestrators.dbt.folder import DbtFolder
+from lanewise.adapters.orchestrators.dbt.profile import PASSWORD, duckdb_profile, postgres_profile
+from lanewise.adapters.orchestrators.dbt.results import read_findings
+from lanewise.adapters.orchestrators.dbt.room import profile_for, room_of
+from lanewise.adapters.orchestrators.dbt.trial import Dbt, demand_tables, parse
+from lanewise.adapters.orchestrators.dbt.words import (
+    between,
+    choosing,
+    interpreter_of,
+    placed,
+    split,
+    stretches,
+)
+from lanewise.adapters.orchestrators.local import LocalOrchestrator, LocalRunner
+from lanewise.config.load import parse_project
+from lanewise.domain.environment import Environment, SecretRef
+from lanewise.domain.ports import Secrets
+from lanewise.domain.project import Project
+from lanewise.domain.run import Launch, RunOutcome
+from lanewise.domain.serving import Served, Standing
+from lanewise.errors import ConfigError, Refused
+
+PROJECT_FILE = "lanewise.yaml"
+_MICROBATCHES = "config.incremental_strategy:microbatch"
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Where dbt is on this machine, and how many models it may work on at a time."""
+
+    executable: str
+    threads: int
+
+
+class DbtOrchestrator:
+    """``lane`` is the environment whose ``orchestrator`` connection is of type ``dbt``."""
+
+    own_copy = True
+
+    def __init__(self, local: LocalOrchestrator, home: Path, lane: Environment, secrets: Secrets) -> None:
+        self._local = local
+        self._home = home
+        self._lane = lane
+        self._secrets = secrets
+        self._parsed: set[tuple[str, str]] = set()
+
+    def serve(self, served: Served) -> None:
+        """See ``Orchestrator.serve``. dbt parses the build with this environment's profile; nothing stays behind."""
+        key = (served.build, served.config)
+        if key in self._parsed:
+            return
+        project = _project(served.directory)
+        try:
+            demand_tables(self.parse(served.directory, project), project)
+        except Refused as error:
+            raise Refused(f"build {served.build[7:15]}: {error.message}", hint=error.hint) from error
+        self._parsed.add(key)
+
+    def parse(self, build: Path, project: Project) -> dict[str, Any]:
+        """dbt's manifest of the files in ``build``, as this environment has it. Asks no database."""
+        installed, name = self._installed(), self._lane.name
+        dst = self._lane.connection("dst")
+        login = {"user": "nobody", "dbname": "none"}
+        profile = (
+            postgres_profile(name, login, "lanewise", installed.threads)
+            if dst.type == "postgres"
+            else duckdb_profile(name, ":memory:", "spill", installed.threads)
+        )
+        variables = {
+            "PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8",
+            "LANEWISE_ENV": name, project.environment_variable: name, **_OUTSIDE_OF_RUNS, **_QUIET,
+            **variables_of(self._lane, lambda _: "not asked for"),
+        }  # fmt: skip
+        known = (name, {**self._lane.settings, "lanewise_partitions": []})
+        return parse(Dbt(installed.executable, variables), build, project, profile, known)
+
+    def withdraw(self, build: str) -> None:
+        """Nothing: a run that ended has left nothing behind."""
+
+    def adopt(self, served: Served) -> None:
+        """Nothing: the next run asks the warehouse what is live."""
+
+    def standing(self) -> Standing:
+        """What the road sign says."""
+        return self._local.standing()
+
+    def run(self, launch: Launch) -> RunOutcome:
+        """See ``Orchestrator.run``. Scattered partitions of models in microbatches take a call for each stretch; the
+        last one runs everything, its tests included, and hands over. A command that is not dbt's is run as it is."""
+        command = launch.request.command
+        if not command or Path(command[0]).name != "dbt":
+            return self._local.run(launch)
+        started = time.monotonic()
+        project = _project(launch.directory)
+        folder = DbtFolder.of(launch.directory, project)
+        document = json.loads(launch.compiled.read_bytes())
+        installed, room = self._installed(), launch.compiled.with_suffix(".dbt")
+        profile = profile_for(document["engine"], launch.request.environment, installed.threads)
+        try:
+            folder.lay_package(room_of(document, project))
+            if document["engine"]["type"] == "postgres":
+                folder.lay_macros("postgres")
+            room.mkdir(parents=True, exist_ok=True)
+            (room / "profiles.yml").write_text(profile.text, encoding="utf-8")
+            variables = {
+                **_inherited(launch),
+                **profile.variables,
+                **self._password(document),
+                **_labels(launch),
+                **variables_of(self._lane, self._secrets.resolve),
+            }
+            inside = replace(launch, directory=folder.path, environment=variables)
+            said = {**document["settings"], "lanewise_partitions": document["run"]["partitions"],
+                    "lanewise_offsets": document["engine"].get("offsets", {})}  # fmt: skip
+            command = tuple(self._command(inside, project, folder, said))
+            outcome = self._local.run(replace(inside, request=replace(launch.request, command=command)))
+            return self._told(outcome, room / "target", launch, time.monotonic() - started)
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+    def _command(self, launch: Launch, project: Project, folder: DbtFolder, variables: Mapping[str, Any]) -> list[str]:
+        """What is started: dbt itself, or several calls of it where models in microbatches have a gap to leave out.
+        Where its interpreter isn't found, the gaps are computed too; what was not asked for is not handed over."""
+        executable, request = self._installed().executable, launch.request
+        words, own = split(request.command)
+        words += choosing(words, request.tables, project)
+        last = placed(request.environment, launch.compiled.with_suffix(".dbt"), {**variables, **own})
+        found = stretches(request.partitions, project) if folder.microbatched else ()
+        if len(found) < 2:
+            return [executable, *words, *between(found), *last]
+        python = interpreter_of(executable, launch.environment.get("PATH"))
+        if not python:
+            return [executable, *words, *between(found), *last]
+        session = str(files("lanewise.integrations") / "dbt" / "session.py")
+        earlier = [["run", "--select", f"+{_MICROBATCHES}", *between([one])] for one in found[:-1]]
+        calls = [*earlier, [*words, *between(found[-1:])]]
+        return [python, session, json.dumps({"placed": last, "calls": calls}, ensure_ascii=False)]
+
+    def _told(self, outcome: RunOutcome, target: Path, launch: Launch, seconds: float) -> RunOutcome:
+        """With what dbt found; its ``run_results.json`` is kept beside the log."""
+        findings = tuple(replace(one, message=self._secrets.redact(one.message)) for one in read_findings(target))
+        if (target / "run_results.json").exists():
+            _keep(launch.log.with_suffix(".run_results.json"), self._secrets.redact(
+                (target / "run_results.json").read_text(encoding="utf-8")))  # fmt: skip
+        failed = any(one.passed is False and one.severe for one in findings)
+        return replace(outcome, findings=findings, seconds=seconds, exit_code=outcome.exit_code or int(failed))
+
+    def _password(self, document: Mapping[str, Any]) -> dict[str, str]:
+        """The run's own password at the warehouse, for dbt's process alone."""
+        reference = document["engine"].get("password")
+        value = self._secrets.resolve(SecretRef(reference["text"], reference.get("previous"))) if reference else ""
+        return {PASSWORD: value}
+
+    def _installed(self) -> Installed:
+        fields = self._lane.connection("orchestrator").fields
+        said, threads = str(fields.get("executable") or "dbt"), fields.get("threads", _THREADS)
+        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+            raise ConfigError(f"threads of the connection for dbt must be a whole number from 1, not {threads!r}")
+        path = Path(said).expanduser()
+        return Installed(str(self._home.parent / path) if "/" in said else said, threads)
+
+
+_OUTSIDE_OF_RUNS = {
+    "LANEWISE_BUILD": "", "LANEWISE_RUN_ID": "", "LANEWISE_PURPOSE": "", "LANEWISE_PARTITIONS": "[]",
+}  # fmt: skip
+_QUIET = {"DO_NOT_TRACK": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+
+
+def open_orchestrator(
+    *, home: Path, lane: Environment, project: str, secrets: Secrets, say: Callable[[str], None]
+) -> DbtOrchestrator:
+    """See ``OrchestratorOpener``. The connection: ``{type: dbt, executable: PATH, threads: 4}``; without an executable
+    it is ``dbt`` on the ``PATH``; a relative path starts at the project's folder."""
+    del project, say
+    return DbtOrchestrator(LocalOrchestrator(LocalRunner(secrets.redact), home, lane.name), home, lane, secrets)
+
+
+def _keep(file: Path, text: str) -> None:
+    """For its owner alone, as the log is; a full disk takes nothing from the run."""
+    with suppress(OSError), os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as into:
+        into.write(text)
+
+
+def _project(build: Path) -> Project:
+    return parse_project((build / PROJECT_FILE).read_text(encoding="utf-8"), PROJECT_FILE)
+
+
+def _inherited(launch: Launch) -> dict[str, str]:
+    """The run's variables, but for those that concern this interpreter: dbt has one of its own."""
+    ours = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
+    return {name: value for name, value in launch.environment.items() if name not in ours} | _QUIET
+
+
+def _labels(launch: Launch) -> dict[str, str]:
+    """What dbt writes into its artifacts, as ``metadata.env``."""
+    request = launch.request
+    said = {
+        "ENVIRONMENT": request.environment, "BUILD": request.build, "PURPOSE": request.purpose.value,
+        "PROJECT": request.project, "RUN": request.id, "PARTITIONS": json.dumps(launch.request.partitions),
+    }  # fmt: skip
+    return {f"DBT_ENV_CUSTOM_ENV_LANEWISE_{name}": value for name, value in said.items()}

@@ -1,0 +1,123 @@
+"""Try a build out in dbt without running it: does it parse, and is what it computes what lanewise.yaml says?"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lanewise.adapters.orchestrators.dbt.folder import DbtFolder
+from lanewise.adapters.orchestrators.dbt.profile import PASSWORD, Profile
+from lanewise.adapters.orchestrators.dbt.words import model_of, placed, split
+from lanewise.domain.project import Project
+from lanewise.errors import OutsideBroke, Refused, WrongInput, nearest_hint
+
+TIMEOUT = 600.0
+_STAMP = re.compile(r"^\d\d:\d\d:\d\d\s+", re.MULTILINE)
+_FILE = re.compile(r"[\w./-]+\.\w+")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_COMPUTING = ("model", "seed")
+
+
+@dataclass(frozen=True)
+class Dbt:
+    """The program, and the variables of whoever calls it here (no run's)."""
+
+    executable: str
+    variables: Mapping[str, str]
+
+
+def parse(dbt: Dbt, build: Path, project: Project, profile: Profile, known: tuple[str, Mapping[str, Any]]
+          ) -> dict[str, Any]:  # fmt: skip
+    """dbt's manifest of a build's files, which it reads from a copy of its own. ``known``: the environment's name and
+    what ``var()`` says there. ``Refused`` with dbt's own message, file and line when it does not parse."""
+    with _copy(build) as room:
+        folder = DbtFolder.of(room / "build", project)
+        (room / "profiles.yml").write_text(profile.text, encoding="utf-8")
+        _, own = split(project.run.split())
+        command = [dbt.executable, "parse", *placed(known[0], room, {**known[1], **own})]
+        variables = {**dbt.variables, **profile.variables, PASSWORD: "not asked for"}
+        done = _call(command, folder.path, variables)
+        if done.returncode:
+            raise Refused(f"dbt does not parse it: {_from_the_top(complaint(done.stdout + done.stderr), folder, room)}",
+                          hint="`dbt parse` says the same; mend it, and build again")  # fmt: skip
+        found: dict[str, Any] = json.loads((room / "target" / "manifest.json").read_bytes())
+        return found
+
+
+def demand_tables(manifest: Mapping[str, Any], project: Project) -> None:
+    """``Refused`` when a table of lanewise.yaml is computed by no model or seed, or a source is no declared input."""
+    nodes = {n["name"]: n for n in manifest["nodes"].values() if n["resource_type"] in _COMPUTING}
+    for table in project.tables:
+        node = nodes.get(model_of(table))
+        if node is None:
+            raise Refused(f"no model or seed of the dbt project computes the table {table}",
+                          hint=nearest_hint(model_of(table), nodes) or "a snapshot is no table of a run")  # fmt: skip
+        if node["config"].get("materialized") == "ephemeral":
+            raise Refused(f"{node['original_file_path']}: {table} is ephemeral, so there is nothing to publish",
+                          hint="materialise it as a table, an incremental model or a view")  # fmt: skip
+    for source in _sources_read(manifest):
+        names = {f"{source['source_name']}.{source['name']}", f"{source['schema']}.{source['identifier']}",
+                 source["identifier"]}  # fmt: skip
+        if names.isdisjoint(project.inputs):
+            name = f"{source['source_name']}.{source['name']}"
+            raise Refused(f"{source['original_file_path']}: the source {name} is no input of the pipeline",
+                          hint=f"add it to lanewise.yaml, so that it can be pinned: `inputs: [{name}]`")  # fmt: skip
+
+
+def complaint(said: str) -> str:
+    """What dbt complains of, on one line: from ``Encountered an error`` or the first ``… Error`` on."""
+    text = _STAMP.sub("", _COLOURS.sub("", said))
+    _, _, after = text.partition("Encountered an error:")
+    found = after or text[match.start() :] if (match := re.search(r"^\w[\w ]* Error\b", text, re.MULTILINE)) else after
+    return " ".join((found or text).split())[:600] or "it says nothing"
+
+
+def _from_the_top(said: str, folder: DbtFolder, room: Path) -> str:
+    """With the files that it names as paths from the build's top, where the dbt project lies deeper."""
+    above = folder.path.relative_to(room / "build").as_posix()
+    return (
+        said
+        if above == "."
+        else _FILE.sub(lambda m: f"{above}/{m[0]}" if (folder.path / m[0]).is_file() else m[0], said)
+    )
+
+
+def _sources_read(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The sources that a model, a seed or a test of the project is computed from."""
+    read = {parent for node in manifest["nodes"].values() for parent in node.get("depends_on", {}).get("nodes", ())}
+    return (source for name, source in manifest["sources"].items() if name in read)
+
+
+@contextmanager
+def _copy(build: Path) -> Iterator[Path]:
+    """A folder of our own with the build's files in ``build``: dbt writes where it reads."""
+    room = Path(tempfile.mkdtemp(prefix="lanewise-dbt-"))
+    try:
+        shutil.copytree(build, room / "build", symlinks=True, ignore=shutil.ignore_patterns(".git", ".lanewise"))
+        yield room
+    except OSError as error:
+        raise OutsideBroke(f"the build can't be laid out for dbt: {error.strerror}") from error
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _call(command: list[str], folder: Path, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603 - the program that the reviewed config names
+            command, cwd=folder, env=dict(variables), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            errors="replace", check=False, timeout=TIMEOUT,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise OutsideBroke(f"dbt has not ended within {TIMEOUT:.0f} s") from error
+    except OSError as error:
+        raise WrongInput(f"dbt can't be started as {command[0]}: {error.strerror}",
+                         hint="name it: `orchestrator_conn: dbt`, connections: `dbt: {type: dbt, executable: PATH}`"
+                         ) from error  # fmt: skip
