@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +13,11 @@ from lanewise.bootstrap import Workshop
 from lanewise.cli.completion import builds, environments
 from lanewise.cli.outcome import tell_outcome
 from lanewise.cli.output import Format, FormatOption
+from lanewise.cli.patience import Patience, outlast
 from lanewise.cli.plan import BUILD_HELP, draw_plan
 from lanewise.cli.project import workshop
+from lanewise.domain.plan import Plan
+from lanewise.domain.promotion import Promotion
 from lanewise.errors import WrongInput
 from lanewise.promotion.breakglass import Waiver
 from lanewise.service.build import make_build
@@ -36,6 +40,7 @@ def move(
     wait: Annotated[
         int, typer.Option("--wait", min=0, metavar="SECONDS", help="Wait for whoever is at work there.")
     ] = 0,
+    patience: Patience = 0,
     break_glass: Annotated[list[str] | None, typer.Option("--break-glass", metavar="GATE", help=_GLASS)] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why the glass is broken.")] = "",
     second: Annotated[str, typer.Option("--second", metavar="PERSON", help="Who stands by it.")] = "",
@@ -55,16 +60,31 @@ def move(
         raise WrongInput("promote needs to know where to", hint="add --to ENV, or --plan FILE")
     if saved is not None and target != saved.environment:
         raise WrongInput(f"{plan} is a plan for {saved.environment}, not {target}")
-    in_force(ctx).environment(target)  # a wrong name is told before anything is built
-    name = build or (saved.build if saved else make_build(ctx).digest)
-    if saved is not None and ctx.builds.resolve(name) != saved.build:
-        raise WrongInput(f"{plan} is a plan for build {saved.build[7:15]}, not {name}")
+    name = outlast(patience, lambda _: _wanted(ctx, build, target, saved))
     if dry_run:
         draw_plan(saved or plan_build(ctx, name, target), format_)
         return
     waiver = _waiver(ctx, reason, second, until) if break_glass else None
     asked = Asked(plan=saved, skip=tuple(break_glass or ()), waiver=waiver, wait=timedelta(seconds=wait))
-    tell_outcome(ctx, promote(ctx, name, target, asked), format_)
+
+    def go(again: bool) -> Promotion:
+        return promote(ctx, name, target, _once_more(asked) if again else asked)
+
+    tell_outcome(ctx, outlast(patience, go), format_)
+
+
+def _wanted(ctx: Workshop, build: str | None, target: str, saved: Plan | None) -> str:
+    """The build that is meant; made of the working tree where none is named."""
+    in_force(ctx).environment(target)  # a wrong name is told before anything is built
+    name = build or (saved.build if saved else make_build(ctx).digest)
+    if saved is not None and ctx.builds.resolve(name) != saved.build:
+        raise WrongInput(f"this is a plan for build {saved.build[7:15]}, not {name}")
+    return name
+
+
+def _once_more(asked: Asked) -> Asked:
+    """The glass is broken once."""
+    return replace(asked, skip=(), waiver=None)
 
 
 def _waiver(ctx: Workshop, reason: str, second: str, hours: int) -> Waiver:

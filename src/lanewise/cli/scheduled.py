@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lanewise.cli.output import Format, FormatOption, print_json
+from lanewise.cli.patience import Patience, outlast
 from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
 from lanewise.service import scheduled
@@ -23,11 +24,13 @@ def begin(
     run: Run,
     build: Annotated[str, typer.Option("--build", metavar="DIGEST", help="The build that is about to run.")],
     partition: Annotated[list[str] | None, typer.Option("--partition", "-p", metavar="P", help="Repeatable.")] = None,
+    patience: Patience = 600,
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Open a room for a run of the live build, and say where its tasks write."""
     ctx = workshop()
-    found = scheduled.begin(ctx, environment, run, ctx.builds.resolve(build), partition or ())
+    chosen = partition or ()
+    found = outlast(patience, lambda _: scheduled.begin(ctx, environment, run, ctx.builds.resolve(build), chosen))
     if format_ is Format.JSON:
         print_json(found)
         return
@@ -35,9 +38,10 @@ def begin(
 
 
 @app.command()
-def publish(environment: Environment, run: Run, format_: FormatOption = Format.TEXT) -> None:
+def publish(environment: Environment, run: Run, patience: Patience = 600, format_: FormatOption = Format.TEXT) -> None:
     """Audit what the run's tasks wrote, and publish it."""
-    done = scheduled.publish(workshop(), environment, run)
+    ctx = workshop()
+    done = outlast(patience, lambda _: scheduled.publish(ctx, environment, run))
     request = done.run.request
     data = {
         "run": request.id, "environment": environment, "build": request.build, "map": done.map,
@@ -54,10 +58,12 @@ def abandon(
     environment: Environment,
     run: Run,
     reason: Annotated[str, typer.Option("--reason", help="Why, for the history.")] = "",
+    patience: Patience = 600,
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Throw away what the run wrote: one of its tasks failed."""
-    gone = scheduled.abandon(workshop(), environment, run, reason)
+    ctx = workshop()
+    gone = outlast(patience, lambda _: scheduled.abandon(ctx, environment, run, reason))
     if format_ is Format.JSON:
         print_json({"run": run, "environment": environment, "abandoned": gone})
         return

@@ -33,6 +33,9 @@ _PAUSE = timedelta(seconds=0.2)  # between two looks at somebody else's lease; g
 
 _log = logging.getLogger("lanewise.lease")
 
+_left_behind: set[str] = set()
+"""Holders of this process that have let go while the ledger was away, which does not know."""
+
 
 def holder_name() -> str:
     """This process, in a form that another process on this machine can check; each call gives another holder, so
@@ -42,6 +45,8 @@ def holder_name() -> str:
 
 def is_dead(holder: str) -> bool:
     """Whether this holder certainly no longer lives. A holder elsewhere, or one that can't be checked, may live."""
+    if holder in _left_behind:
+        return True
     if not seen_from_here(holder):
         return False
     _, pid, started, boot = holder.rsplit(":", 3)
@@ -126,6 +131,7 @@ class Held:
         try:
             self.ledger.release(self.lease)
         except LaneError as trouble:  # it runs out by itself; what the block raised matters more
+            _left_behind.add(self.lease.holder)
             _log.warning("%s was not given back: %s", self.lease.scope, trouble.message)
 
     def _keep_alive(self) -> None:
