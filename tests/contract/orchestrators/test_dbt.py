@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from lanewise.testing.orchestrator_story import SECRET, VARIABLE, OrchestratorStory, Seen
+from lanewise.testing.postgres import SUPERUSER, Server
 
 DBT = Path(__file__).parents[3] / ".cache" / "dbt" / "bin" / "dbt"
+ROLES = ("runner", "publisher", "reader")
 
 PROJECT = """\
 name: sales
@@ -92,3 +94,98 @@ class TestDbt(OrchestratorStory):
     @pytest.fixture
     def stand(self) -> DbtStand:
         return DbtStand()
+
+
+PG_FILES = {
+    "lanewise.yaml": """\
+project: shop
+source: {include: ["dbt_project.yml", "models/**", "seeds/**", "macros/**"]}
+run: dbt build
+inputs: [raw.sales]
+tables:
+  daily:
+    kind: partition
+    partition: {column: day, grain: day}
+    key: [day]
+    columns: {day: DATE not null, total: "DECIMAL(18,2)", region: VARCHAR}
+    checks: [{unique: [day]}]
+  regions: {key: [region]}
+""",
+    "dbt_project.yml": """\
+name: shop
+profile: nobodys
+models: {shop: {staging: {+schema: staging}}}
+""",
+    "seeds/names.csv": "code,region\n1,North\n2,South\n",
+    "macros/names.sql": "{% macro generate_schema_name(custom, node) %}{{ custom or 'wherever' }}{% endmacro %}",
+    "models/sources.yml": """\
+sources: [{name: raw, schema: elsewhere, tables: [{name: sales, config: {event_time: day}}]}]
+models:
+  - name: daily
+    config: {contract: {enforced: true}}
+    columns:
+      - {name: day, data_type: date, data_tests: [not_null]}
+      - {name: total, data_type: "numeric(18,2)"}
+      - {name: region, data_type: text, data_tests: [{not_null: {config: {severity: warn}}}]}
+""",
+    "models/staging/sold.sql": "{{ config(materialized='view', event_time='day') }} select * from {{ source('raw', 'sales') }}",
+    "models/daily.sql": """\
+{{ config(materialized='incremental', incremental_strategy='microbatch', unique_key='day', event_time='day',
+          batch_size='day', begin='2026-01-01', on_schema_change='fail') }}
+select day, sum(amount)::numeric(18,2) as total, max(n.region) as region
+from {{ ref('sold') }} left join {{ ref('names') }} n using (code) group by day
+""",
+    "models/regions.sql": "{{ config(materialized='view') }} select distinct region from {{ ref('daily') }}",
+}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, postgres15: Server) -> Path:
+    """A project on PostgreSQL with logins of their own, provisioned."""
+    database = postgres15.database()
+    with postgres15.connect(database) as connection:
+        connection.execute("create schema raw")
+        connection.execute(
+            "create table raw.sales as select date '2026-01-01' + (n / 10)::int as day,"
+            " n as amount, 1 + n % 2 as code from generate_series(0, 59) n"
+        )
+    place = f"type: postgres, host: 127.0.0.1, port: {postgres15.port}, database: {database}"
+    roles = ", ".join(f"{role}: {database}_{role}, {role}_password: 'env:SHOP_{role.upper()}'" for role in ROLES)
+    (tmp_path / "environments.yaml").write_text(f"""\
+identity: declared
+defaults: {{src_conn: "db_{{env}}", dst_conn: "db_{{env}}", orchestrator_conn: "dbt_{{env}}"}}
+environments: {{prod: {{schema: shop, table_suffix: "", data: {{from: 2026-01-01, to: 2026-01-06}}}}}}
+connections:
+  "db_{{env}}": {{{place}, {roles}, admin: {SUPERUSER}}}
+  "dbt_{{env}}": {{type: dbt, executable: {DBT}, threads: 2}}
+promotion: {{prod: {{gates: [quality], rollout: {{canary: [30%, 100%]}}}}}}
+""")
+    for name, text in PG_FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    type_lane(tmp_path, "provision", "prod", "--apply")
+    return tmp_path
+
+
+def type_lane(root: Path, *words: str, code: int = 0) -> str:
+    variables = {f"SHOP_{role.upper()}": f"{SECRET}-{role}" for role in ROLES}
+    done = subprocess.run([sys.executable, "-m", "lanewise.cli", *words], cwd=root, capture_output=True, text=True,
+                          env={**os.environ, "LANEWISE_ACTOR": "ana", **variables})  # fmt: skip
+    assert done.returncode == code, f"lane {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert SECRET not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_on_postgres_a_run_writes_into_its_room_as_the_runner_and_leaves_nothing_there(shop, postgres15):
+    type_lane(shop, "build", "--tag", "v1")
+    type_lane(shop, "promote", "v1", "--to", "prod")
+    database = shop.joinpath("environments.yaml").read_text().partition("database: ")[2].partition(",")[0]
+    with postgres15.connect(database) as connection:
+        rows = connection.execute("select day::text, total::text, region from shop.daily order by day").fetchall()
+        left = connection.execute(
+            "select relname from pg_class where relnamespace = 'lanewise_prod_runs'::regnamespace"
+        )
+        assert rows[0] == ("2026-01-01", "45.00", "South")
+        assert len(rows) == 6
+        assert connection.execute("select count(*) from shop.regions").fetchone() == (1,)
+        assert [row for row in left.fetchall() if not row[0].startswith("pg_")] == []

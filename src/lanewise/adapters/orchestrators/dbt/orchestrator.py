@@ -156,7 +156,9 @@ class DbtOrchestrator:
 
     def _told(self, outcome: RunOutcome, target: Path, launch: Launch, seconds: float) -> RunOutcome:
         """With what dbt found; its ``run_results.json`` is kept beside the log."""
-        findings = tuple(replace(one, message=self._secrets.redact(one.message)) for one in read_findings(target))
+        findings = tuple(
+            replace(one, message=self._secrets.redact(one.message)) for one in read_findings(target, outcome.tail)
+        )
         if (target / "run_results.json").exists():
             _keep(launch.log.with_suffix(".run_results.json"), self._secrets.redact(
                 (target / "run_results.json").read_text(encoding="utf-8")))  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,21 @@ from lanewise.domain.run import Finding
 
 _PASSED = frozenset({"success", "pass", "no-op", "reused"})
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success", "warn"})
+_BARE = frozenset({"ERROR", "PARTIAL SUCCESS"})
+_REASON = re.compile(r"\b[A-Z]\w+ Error\b[^\n]*(?:\n +[^\n>]+)*")
 _TESTS = frozenset({"test", "unit_test"})
 
 
-def read_findings(target: Path) -> tuple[Finding, ...]:
+def read_findings(target: Path, printed: str = "") -> tuple[Finding, ...]:
     """Every model, seed, hook and test of the invocation that wrote into ``target``; those that failed come first.
-    Nothing where dbt never came so far."""
+    Nothing where dbt never came so far. Of a model in batches dbt keeps no reason; it is in what was ``printed``."""
     results, manifest = _json(target / "run_results.json"), _json(target / "manifest.json")
     nodes = {**manifest.get("nodes", {}), **manifest.get("unit_tests", {})}
     found = []
     for result in results.get("results", ()):
         node = nodes.get(result["unique_id"], {})
+        if result.get("message") in _BARE and (reason := _REASON.search(printed)):
+            result["message"] = reason[0]
         found.append(_finding(result, node))
         if (node.get("contract") or {}).get("enforced"):
             found.append(_contract(result, node))

@@ -74,7 +74,7 @@ def demand_tables(manifest: Mapping[str, Any], project: Project) -> None:
 
 def complaint(said: str) -> str:
     """What dbt complains of, on one line: from ``Encountered an error`` or the first ``… Error`` on."""
-    text = _STAMP.sub("", _COLOURS.sub("", said))
+    text = _STAMP.sub("", _COLOURS.sub("", said)).partition("Traceback (most recent call last)")[0]
     _, _, after = text.partition("Encountered an error:")
     found = after or text[match.start() :] if (match := re.search(r"^\w[\w ]* Error\b", text, re.MULTILINE)) else after
     return " ".join((found or text).split())[:600] or "it says nothing"

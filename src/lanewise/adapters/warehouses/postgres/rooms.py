@@ -49,7 +49,7 @@ def notes(connection: psycopg.Connection[Any], place: Place) -> dict[str, dict[s
     rows = connection.execute(
         """select relname, obj_description(pg_class.oid, 'pg_class') from pg_class
            join pg_namespace on pg_namespace.oid = relnamespace
-           where nspname = %s and relkind in ('r', 'p') order by relname""",
+           where nspname = %s and relkind in ('r', 'p', 'v') order by relname""",
         [place.rooms],
     ).fetchall()
     found = {str(name): _read(text) for name, text in rows}
@@ -62,10 +62,20 @@ def of_run(connection: psycopg.Connection[Any], place: Place, run: str) -> dict[
 
 
 def drop(connection: psycopg.Connection[Any], place: Place, relations: Sequence[str]) -> None:
-    """Drop tables of a room, by the login that owns them."""
-    if relations:
-        names = sql.SQL(", ").join(sql.Identifier(place.rooms, name) for name in relations)
-        connection.execute(sql.SQL("drop table if exists {}").format(names))
+    """Drop tables of a room, and views that a run left there, by the login that owns them. Views go first: they may be
+    built upon each other and upon the tables."""
+    if not relations:
+        return
+    found = connection.execute(
+        """select relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+           where nspname = %s and relkind = 'v' and relname = any(%s)""",
+        [place.rooms, list(relations)],
+    ).fetchall()
+    views = {str(row[0]) for row in found}
+    for kind, names in (("view", sorted(views)), ("table", [name for name in relations if name not in views])):
+        if names:
+            listed = sql.SQL(", ").join(sql.Identifier(place.rooms, name) for name in names)
+            connection.execute(sql.SQL("drop " + kind + " if exists {}").format(listed))
 
 
 def share(connection: psycopg.Connection[Any], place: Place, relations: Sequence[str], reader: str) -> None:

@@ -23,7 +23,7 @@
 {% endmacro %}
 
 {% macro postgres__create_table_as(temporary, relation, sql) -%}
-  {{ dbt_postgres.postgres__create_table_as(temporary, relation, sql) }}
+  {{ dbt.postgres__create_table_as(temporary, relation, sql) }}
   {{ lanewise_comment('table', relation, temporary) }}
 {%- endmacro %}
 
