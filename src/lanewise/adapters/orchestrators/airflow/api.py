@@ -67,8 +67,11 @@ class Api:
     def __init__(self, url: str, login: Login, say: Callable[[str], None], patience: float) -> None:
         self.url = url.rstrip("/")
         self.name = f"Airflow at {self.url}"
+        self.outages = 0
+        """How often this Airflow was away, as far as it was noticed here."""
         self._login = login
-        self._rest = Rest(self.name, self.url, say, patience=patience)
+        self._say = say
+        self._rest = Rest(self.name, self.url, self._tell, patience=patience)
         self._rest.headers = lambda: login.headers(self._rest)
 
     def dag(self, dag: str) -> Dag | None:
@@ -120,9 +123,9 @@ class Api:
         """Write a run's note."""
         self._ask("PATCH", f"{_path(run)}?update_mask=note", {"note": text}, nothing=404)
 
-    def begin_anew(self, run: DagRun, note: str) -> None:
-        """Run all of it again, by the newest version of its DAG."""
-        body = {"dry_run": False, "only_failed": False, "run_on_latest_version": True, "note": note}
+    def begin_anew(self, run: DagRun, *, newest: bool, only_failed: bool = False) -> None:
+        """Run all of it again, or what failed; by the newest version of its DAG, or its own."""
+        body = {"dry_run": False, "only_failed": only_failed, "run_on_latest_version": newest}
         self._ask("POST", f"{_path(run)}/clear", body, nothing=404)
 
     def tasks(self, run: DagRun) -> tuple[Task, ...]:
@@ -139,6 +142,11 @@ class Api:
     def page(self, run: DagRun) -> str:
         """Where a person sees the run."""
         return f"{self.url}/dags/{_word(run.dag)}/runs/{_word(run.id)}"
+
+    def _tell(self, text: str) -> None:
+        """All that there is to tell of a connection is that it was lost, and that it is back."""
+        self.outages += 1
+        self._say(text)
 
     def _pages(self, path: str, key: str, query: list[tuple[str, str]], limit: int = 0) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -17,8 +17,8 @@ from lanewise.adapters.orchestrators.airflow.pieces import (
     side_by_side,
     whole,
 )
-from lanewise.adapters.orchestrators.airflow.records import Dag, DagRun
-from lanewise.adapters.orchestrators.airflow.report import Report, keep, progress, read_back
+from lanewise.adapters.orchestrators.airflow.records import FAILED, QUEUED, Dag, DagRun
+from lanewise.adapters.orchestrators.airflow.report import Report, keep, progress, read_back, tells_why
 from lanewise.adapters.orchestrators.airflow.waiting import Watch
 from lanewise.domain.run import Finding, Launch, RunOutcome
 from lanewise.errors import LaneError, OrchestratorUnavailable, RunFailed
@@ -69,6 +69,7 @@ class Course:
     started: list[DagRun] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     timed_out: bool = False
+    outages: int = 0
 
     def go(self) -> None:
         """Start the pieces and wait for each: one after the other, and none after a failed one, unless they may write
@@ -76,6 +77,7 @@ class Course:
         timeout = self.launch.timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         dag = self.carrier.find(self.launch)
+        self.outages = self.carrier.api.outages
         pieces = self._begin(dag)
         at_once = len(pieces) > 1 and side_by_side(self.document)
         if at_once:
@@ -115,16 +117,25 @@ class Course:
             if answer.status == 404:  # its file was looked at anew just now; it comes back, or a refusal tells why not
                 dag = self.carrier.find(self.launch)
                 continue
-            found = DagRun.of(answer.body) if answer.ok else api.run(dag.id, piece.id) if answer.status == 409 else None
-            if found is not None:
-                self.started.append(found)
-                self._demand_build(found)
+            if answer.ok or answer.status == 409:
+                self._take(DagRun.of(answer.body) if answer.ok else api.run(dag.id, piece.id))
                 return True
             said = reason_of(answer)
             if unless and unless in said:
                 return False
             hint = f"see {api.url}/dags/{dag.id}"
             raise RunFailed(f"{api.name} does not start {dag.id} for {request.id}{said}", hint=hint)
+
+    def _take(self, run: DagRun | None) -> None:
+        """A run that was started just now, or before: what still works, or ended well, is not started twice. What
+        failed is asked for again only with a new room for what it writes, so all of it is run again."""
+        if run is None:
+            raise OrchestratorUnavailable(f"{self.carrier.api.name} has a run and does not show it",
+                                          hint="do the same again")  # fmt: skip
+        self._demand_build(run)
+        if run.state == FAILED:
+            self.carrier.api.begin_anew(run, newest=False)
+        self.started.append(run)
 
     def _demand_build(self, run: DagRun) -> None:
         """A run knows which build its workers check out; one of another build must not compute for this one."""
@@ -139,6 +150,7 @@ class Course:
     def _wait(self, run: DagRun, deadline: float | None, which: str) -> DagRun:
         """Wait until the run has ended; ends it when its time is up."""
         api, watch, shown, missing = self.carrier.api, Watch(self.carrier.say), (0, 0), 0
+        outages = self.outages
         for _ in watch.looks():
             found = api.run(run.dag, run.id)
             missing = 0 if found else missing + 1
@@ -147,6 +159,10 @@ class Course:
             if found is None:
                 continue
             if not found.active:
+                if found.state == FAILED and api.outages > outages and not self.timed_out and self._lost(found):
+                    outages = api.outages
+                    api.begin_anew(found, newest=False, only_failed=True)
+                    continue
                 return found
             if deadline is not None and time.monotonic() >= deadline:
                 self.timed_out = True
@@ -156,9 +172,26 @@ class Course:
             if done != shown and done[0]:
                 self.carrier.say(f"{run.id}{which}: {done[0]} of {done[1]} tasks done")
             shown = done
-            if found.state == "queued":
+            if found.state == QUEUED:
                 self._tell_why_queued(found, watch)
         raise AssertionError("a watch has no end")
+
+    def _lost(self, run: DagRun) -> bool:
+        """Whether a run failed since Airflow's API was away, which its tasks need, and by no fault of the build: no
+        process was started for what failed. ``OrchestratorUnavailable`` when one was, and was ended without a word of
+        its own: it may have written already, so that only a new run is sure to be right."""
+        failed = [task for task in self.carrier.api.tasks(run) if task.state == FAILED]
+        if not failed:
+            return False
+        if not any(task.begun for task in failed):
+            self.carrier.say(f"{run.id}: {failed[0].shown} failed while {self.carrier.api.name} was away; once more")
+            return True
+        if any(tells_why(self.carrier.api.log(run, task)) for task in failed):
+            return False
+        raise OrchestratorUnavailable(
+            f"task {failed[0].shown} of {run.id} was lost while {self.carrier.api.name} was away",
+            hint="do the same again: it is computed anew",
+        )
 
     def _tell_why_queued(self, run: DagRun, watch: Watch) -> None:
         if watch.seconds < 10:

@@ -98,7 +98,8 @@ class Handover:
                 if found is None or not found.active or now > _TEARDOWN:
                     break
         note = f"begun by build {run.version[7:15]}, which is live no more; run again by build {served.build[7:15]}"
-        self.api.begin_anew(run, f"{note}\n{labels(served)}")
+        self.api.begin_anew(run, newest=True)
+        self.api.note(run, f"{note}\n{labels(served)}")
         self.say(f"{run.dag} {run.id}: begun by build {run.version[7:15]}, runs again by {served.build[7:15]}")
 
 

@@ -83,18 +83,20 @@ class DagRun:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a run, as its latest try stands. ``index`` is -1 where the task is not mapped."""
+    """One task of a run, as its latest try stands. ``index`` is -1 where the task is not mapped; ``begun``: a process
+    was started for it."""
 
     name: str
     index: int
     state: str
     tries: int
+    begun: bool
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Task:
         """From the API's answer."""
         return cls(str(found["task_id"]), int(found.get("map_index", -1)), str(found["state"] or ""),
-                   int(found.get("try_number") or 0))  # fmt: skip
+                   int(found.get("try_number") or 0), bool(found.get("start_date")))  # fmt: skip
 
     @property
     def shown(self) -> str:

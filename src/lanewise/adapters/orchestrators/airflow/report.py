@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from lanewise.adapters.orchestrators.airflow.records import ENDED, SUCCESS, DagR
 from lanewise.domain.run import Finding, Launch
 
 _TAIL = 20
+_NOISE = ("::", "DAG bundles loaded", "Filling up the DagBag", "Worker startup parse complete")  # Airflow's own
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,22 @@ def _said(lines: Iterable[Any]) -> list[str]:
         found.append(str(line.get("event", "")))
         found += [f"{detail.get('exc_type', 'Error')}: {detail.get('exc_value', '')}"
                   for detail in line.get("error_detail") or () if isinstance(detail, Mapping)]  # fmt: skip
-    return [part for line in found for part in line.splitlines() if part.strip() and not part.startswith("::")]
+    every = [part for line in found for part in line.splitlines() if part.strip()]
+    return [line for line in every if not line.startswith(_NOISE) and not line.endswith(".log")]
 
 
 def _reason(said: list[str]) -> str:
     """The line that tells why: the last one that names an error, else the last one."""
-    named = [line for line in said if "Error:" in line or "Exception:" in line or "Refused:" in line]
-    return (named or said or [""])[-1].strip()
+    return (_named(said) or said or ["it left no word"])[-1].strip()
+
+
+def _named(said: list[str]) -> list[str]:
+    return [line for line in said if re.search(r"(Error|Exception|Refused|Failed|Tampered)\b.*:|refused:", line)]
+
+
+def tells_why(lines: Iterable[Any]) -> bool:
+    """Whether a task's log has an error in it, rather than ending in the middle."""
+    return bool(_named(_said(lines)))
 
 
 def keep(launch: Launch, reports: Iterable[Report], api: Api) -> None:
