@@ -176,7 +176,8 @@ def put_around(dag: Any, place: Place) -> None:
     roots, leaves = list(dag.roots), list(dag.leaves)
     own: dict[str, Any] = {
         "dag": dag, "place": place, "retries": 5, "retry_delay": timedelta(seconds=20),
-        "retry_exponential_backoff": True, "max_retry_delay": timedelta(minutes=10), "owner": next((task.owner for task in dag.tasks), "airflow"),
+        "retry_exponential_backoff": True, "max_retry_delay": timedelta(minutes=10),
+        "owner": next((task.owner for task in dag.tasks), "airflow"),
     }  # fmt: skip
     begin, publish = Begin(task_id=BEGIN, **own), Publish(task_id=PUBLISH, **own)
     for task in roots:
