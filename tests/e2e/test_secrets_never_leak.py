@@ -283,8 +283,9 @@ def lane(request: pytest.FixtureRequest, tmp_path: Path, bao: OpenBao) -> Iterat
 
 STORY = (
     ("config", "check", "environments.yaml"), ("config", "show", "dev", "--explain"), ("config", "diff", "dev", "prod"),
-    ("config", "apply"), ("builds",), ("plan", "--to", "dev", "--out", "saved.plan"), ("ci", "--to", "dev"), ("status",),
-    ("provision", "dev", "--sql"), ("provision", "dev", "--out", "policies"), ("isolation", "-v"),
+    ("config", "apply"), ("builds",), ("plan", "--to", "dev", "--out", "saved.plan"), ("status",),
+    ("ci", "--to", "dev", "--to", "prod"), ("provision", "dev", "--sql"), ("provision", "dev", "--out", "policies"),
+    ("isolation", "-v"),
 )  # fmt: skip
 AFTER_RELEASE = (
     ("run", "dev"), ("why", "dev-1"), ("history",), ("verify",), ("gc",), ("status",), ("doctor", "prod"),

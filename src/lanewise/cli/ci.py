@@ -11,15 +11,14 @@ import typer
 from lanewise.bootstrap import Workshop, find_review
 from lanewise.cli.completion import builds, environments
 from lanewise.cli.output import note, print_json
-from lanewise.cli.plan import BUILD_HELP, plan_document
+from lanewise.cli.plan import plan_document
 from lanewise.cli.plan_comment import Report, draw
 from lanewise.cli.project import workshop
 from lanewise.config.check import check_snippet
 from lanewise.config.load import ENVIRONMENTS_FILE
 from lanewise.domain.canonical import plain
 from lanewise.errors import LaneError
-from lanewise.service.build import find_build, make_build
-from lanewise.service.forecast import Forecast, Refusal, forecast
+from lanewise.service.forecast import Forecast, Refusal, forecast, stored, unstored
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -31,6 +30,7 @@ class Shape(StrEnum):
     JSON = "json"
 
 
+_BUILD = "Digest, its first digits, or a tag; without it the working tree, as it would be built."
 _TO = "An environment to plan for; may be given more than once."
 _COMMENT = "Write it to the pull or merge request that this job runs for, over the one written before."
 
@@ -38,7 +38,7 @@ _COMMENT = "Write it to the pull or merge request that this job runs for, over t
 @app.command()
 def tell(
     to: Annotated[list[str], typer.Option("--to", metavar="ENV", help=_TO, autocompletion=environments)],
-    build: Annotated[str | None, typer.Argument(help=BUILD_HELP, autocompletion=builds)] = None,
+    build: Annotated[str | None, typer.Argument(help=_BUILD, autocompletion=builds)] = None,
     comment: Annotated[bool, typer.Option("--comment", help=_COMMENT)] = False,
     format_: Annotated[Shape, typer.Option("--format", help="markdown for a comment, json for programs.")] = (
         Shape.MARKDOWN
@@ -46,8 +46,8 @@ def tell(
 ) -> None:
     """Say what promoting a build would do, as a comment on a pull or merge request.
 
-    Nothing is requested, applied or computed, and no code of the build is run. Exit code 0: it would go, perhaps after
-    an approval or a freeze; 1: it would be refused, and the comment says why.
+    Nothing is stored, recorded, requested or computed, and no code of the build is run: who may only read may tell it.
+    Exit code 0: it would go, perhaps after an approval or a freeze; 1: it would be refused, and the comment says why.
     """
     ctx = workshop()
     report = _report(ctx, build, tuple(dict.fromkeys(to)))
@@ -64,11 +64,11 @@ def tell(
 
 def _report(ctx: Workshop, name: str | None, targets: tuple[str, ...]) -> Report:
     try:
-        build = find_build(ctx, name) if name else make_build(ctx)
+        candidate = stored(ctx, name) if name else unstored(ctx)
     except LaneError as error:
         refusal = Refusal(error.message, error.hint, error.exit_code)
         return Report(ctx.project.name, "", (), tuple(Forecast(target, refusal=refusal) for target in targets))
-    found = tuple(forecast(ctx, build.digest, target) for target in targets)
+    build, found = candidate.build, tuple(forecast(ctx, candidate, target) for target in targets)
     dirty = ["the build holds changes that are not committed"] if build.provenance.dirty and not name else []
     return Report(ctx.project.name, build.digest, build.tags, found, (*dirty, *_findings(ctx)))
 

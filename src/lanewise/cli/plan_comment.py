@@ -63,7 +63,7 @@ def _lines(report: Report, most: int) -> list[str]:
         lines += [_headline(forecast), "", *_part(forecast, most)]
     if report.findings:
         lines += _list("Worth a look", report.findings, most)
-    return [*lines, "<sub>Written by `lane ci`: nothing has been requested, computed or changed.</sub>"]
+    return [*lines, "<sub>Told by `lane ci`, which changes nothing.</sub>"]
 
 
 def _title(report: Report) -> str:
@@ -128,6 +128,9 @@ def _part(forecast: Forecast, most: int) -> list[str]:
 
 def _course(forecast: Forecast) -> list[str]:
     plan, lines = forecast.plan, [f"first: {prose(line)}" for line in forecast.waits[:_OPEN]]
+    if forecast.standing is not None:
+        command = f": {quoted(forecast.standing.command)}" if forecast.standing.command else ""
+        lines += [f"asked for already: {prose(forecast.standing.sentence)}{command}"]
     if plan is None:
         return lines
     gates = _few("", [gate.name for gate in plan.gates], 20) or "none"

@@ -66,6 +66,13 @@ def make(ctx: Context, *, tag: str | None = None) -> Made:
     return Made(build, new)
 
 
+def would_build(ctx: Context) -> Build:
+    """The working tree's build as ``make`` would store it, for who may only look: nothing is stored or recorded.
+    ``built_at`` is empty."""
+    manifest, git = make_manifest(ctx.root, ctx.project), look_at_git(ctx.root)
+    return Build(manifest, replace(_provenance(ctx, manifest, git), built_at=""))
+
+
 def find_build(ctx: Context, name: str) -> Build:
     """The build of a digest, a unique prefix or a tag; ``NotFound`` with the nearest otherwise."""
     return ctx.builds.get(ctx.builds.resolve(name))

@@ -1,5 +1,6 @@
 """What promoting a build would come to, told to whoever reviews it: the plan, why each table moves, what has to happen
-first, what a rollback would find. Nothing is applied, requested or computed, and no code of the build is run."""
+first, what a rollback would find. Nothing is stored, recorded, requested or computed, and no code of the build is run:
+it can be told by somebody who may only read."""
 
 from __future__ import annotations
 
@@ -14,15 +15,19 @@ from lanewise.domain.plan import Move, Plan
 from lanewise.domain.project import Table
 from lanewise.errors import LaneError
 from lanewise.promotion.changes import config_changes
+from lanewise.promotion.explain import Explanation
 from lanewise.promotion.freeze import open_window
 from lanewise.publication.fingerprints import NEVER_CODE
 from lanewise.publication.globs import pattern
+from lanewise.service.build import would_build
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.configure import approvals_needed, pinned, would_be_in_force
 from lanewise.service.context import Context
 from lanewise.service.ground import plan_for
 from lanewise.service.look import Eyes
+from lanewise.service.promotions import open_promotions
 from lanewise.service.releases import as_released, paused, releases, stream_of
+from lanewise.service.why import why
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Forecast:
     only_new: Mapping[str, int] = field(default_factory=dict)
     waits: tuple[str, ...] = ()
     proposal: Proposal | None = None
+    standing: Explanation | None = None  # what the promotion waits for that has been asked for already
 
     @property
     def goes(self) -> bool:
@@ -79,19 +85,29 @@ class Forecast:
         return self.refusal is None
 
 
-def forecast(ctx: Context, build: str, environment: str) -> Forecast:
-    """What promoting ``build`` (digest, prefix or tag) would come to. What refuses it, or breaks, is part of it."""
+def stored(ctx: Context, name: str) -> Candidate:
+    """A build of the store, by digest, prefix or tag."""
+    return open_candidate(ctx, name)
+
+
+def unstored(ctx: Context) -> Candidate:
+    """The working tree as it would be built."""
+    return Candidate(would_build(ctx), ctx.project, ctx.root)
+
+
+def forecast(ctx: Context, candidate: Candidate, environment: str) -> Forecast:
+    """What promoting it would come to. What refuses it, or breaks, is part of it."""
     try:
-        candidate = open_candidate(ctx, build)
         config = would_be_in_force(ctx)
         return _look(ctx, candidate, config, config.environment(environment))
     except LaneError as error:
-        return Forecast(environment, build, refusal=Refusal(error.message, error.hint, error.exit_code))
+        return Forecast(environment, candidate.digest, refusal=Refusal(error.message, error.hint, error.exit_code))
 
 
 def _look(ctx: Context, candidate: Candidate, config: Config, target: Environment) -> Forecast:
     waits = _waits(ctx, candidate, config, target)
-    found = Forecast(target.name, candidate.digest, waits=waits, proposal=_proposal(ctx, target))
+    found = Forecast(target.name, candidate.digest, waits=waits, proposal=_proposal(ctx, target),
+                     standing=_standing(ctx, candidate, target))  # fmt: skip
     try:
         plan = plan_for(ctx, candidate, target)
     except LaneError as error:
@@ -128,6 +144,11 @@ def _waits(ctx: Context, candidate: Candidate, config: Config, target: Environme
     if freeze is not None:
         found.append(f"a freeze is open until {freeze.until:%Y-%m-%d %H:%M} UTC: {freeze.reason}")
     return tuple(found)
+
+
+def _standing(ctx: Context, candidate: Candidate, target: Environment) -> Explanation | None:
+    of_it = [p for p in open_promotions(ctx, target.name) if p.build == candidate.digest]
+    return why(ctx, of_it[-1].id) if of_it else None
 
 
 def _proposal(ctx: Context, target: Environment) -> Proposal | None:

@@ -122,16 +122,31 @@ def test_a_broken_file_is_told_in_the_comment(released: Terminal) -> None:
     assert "environments.yaml" in said["environments"][0]["refusal"]["message"]
 
 
-def test_asking_pins_no_config_requests_no_promotion_and_moves_nothing(released: Terminal) -> None:
+def test_what_is_told_is_what_would_be_built(released: Terminal) -> None:
+    released.write("v2")
+    told = released.lane("ci", "--to", "prod", "--format", "json").json
+    assert told["build"] == released.lane("build", "--format", "json").json["digest"]
+
+
+def test_a_promotion_that_waits_already_is_told_with_what_to_type(terminal: Terminal) -> None:
+    build = terminal.build("v1")
+    terminal.lane("promote", build, "--to", "stage")
+    said = terminal.lane("ci", build, "--to", "prod")
+    assert "- asked for already: prod-1 waits for 1 more approval from leads: `lane approve prod-1`" in said
+
+
+def test_asking_stores_records_pins_requests_and_moves_nothing(released: Terminal) -> None:
     before = released.lane("status", "--format", "json").json
     config = released.lane("config", "show", "prod", "--pinned", "--format", "json").json["digest"]
+    history = released.lane("history", "--format", "json").json
+    builds = released.lane("builds", "--format", "json").json
     released.environments(CANARY.replace("threshold: 1", "threshold: 2"))
     released.write("v2")
     released.lane("ci", "--to", "prod")
     assert released.lane("config", "show", "prod", "--pinned", "--format", "json").json["digest"] == config
     assert released.lane("status", "--format", "json").json == before
-    history = released.lane("history", "--format", "json").json
-    assert "promotion.requested" not in {e["type"] for e in history[-3:]}
+    assert released.lane("history", "--format", "json").json == history
+    assert released.lane("builds", "--format", "json").json == builds
 
 
 def test_a_config_that_has_to_be_approved_is_told_apart(open_terminal: Callable[..., Terminal]) -> None:
