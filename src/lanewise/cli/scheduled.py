@@ -32,7 +32,8 @@ def begin(
     chosen = partition or ()
     found = outlast(patience, lambda _: scheduled.begin(ctx, environment, run, ctx.builds.resolve(build), chosen))
     if format_ is Format.JSON:
-        print_json(found)
+        print_json({"run": found.run, "build": found.build, "compiled": str(found.compiled),
+                    "partitions": found.partitions, "outputs": found.outputs})  # fmt: skip
         return
     typer.echo(f"{found.run} may write: LANEWISE_COMPILED={found.compiled}")
 
