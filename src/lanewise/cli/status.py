@@ -11,6 +11,7 @@ from lanewise.cli.completion import environments
 from lanewise.cli.output import Format, FormatOption, console, hanging, print_json
 from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
+from lanewise.domain.serving import Standing
 from lanewise.service.status import LaneStatus, OnItsWay, Status, status
 
 app = typer.Typer(rich_markup_mode=None)
@@ -21,10 +22,13 @@ def show(
     environment: Annotated[
         str | None, typer.Argument(help="Only this environment.", autocompletion=environments)
     ] = None,
+    ask: Annotated[
+        bool, typer.Option("--orchestrator", help="Ask each environment's orchestrator what it runs.")
+    ] = False,
     format_: FormatOption = Format.TEXT,
 ) -> None:
     """Show the lanes: what is live in each environment, and what is on its way into it."""
-    found = status(workshop(steady=True), environment)
+    found = status(workshop(steady=True), environment, ask=ask)
     if format_ is Format.JSON:
         print_json(found)
     else:
@@ -62,6 +66,7 @@ def _signs(lane: LaneStatus) -> list[tuple[str, str, str]]:
     """What stands beside the road: a mark, its colour, a line that ends in what to type."""
     name = lane.environment
     lines = [("✕", "red", lane.astray)] if lane.astray else []
+    lines += _standing(lane, lane.standing) if lane.standing else []
     lines += [("◌", "yellow", _coming(p)) for p in lane.coming]
     if lane.paused is not None:
         lines.append(("‖", "yellow", f"paused: {lane.paused} → lane resume {name}"))
@@ -70,6 +75,18 @@ def _signs(lane: LaneStatus) -> list[tuple[str, str, str]]:
         ("✕", "red", f"build {short(build)} is in quarantine → lane resume {name} --build {short(build)}")
         for build in lane.quarantined
     ]
+
+
+def _standing(lane: LaneStatus, said: Standing) -> list[tuple[str, str, str]]:
+    """What the orchestrator says, beside what readers see."""
+    agrees = said.live == (lane.live.build if lane.live else "")
+    clock = "its schedules start" if said.scheduled else "nothing is scheduled; runs are of"
+    lines = [("⚙", "green" if agrees else "red", f"orchestrator: {clock} {short(said.live) or 'nothing'}")]
+    if not agrees:
+        lines.append(("✕", "red", f"readers see another build → lane follow {lane.environment} --once"))
+    if said.candidates:
+        lines.append(("◌", "yellow", f"beside it: {', '.join(short(build) for build in said.candidates)}"))
+    return lines
 
 
 def _coming(one: OnItsWay) -> str:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lanewise.domain.serving import Standing
 from lanewise.errors import LaneError
 from lanewise.service.astray import astray
 from lanewise.service.context import Context
 from lanewise.service.promotions import open_promotions
-from lanewise.service.releases import HELD_BY, Release, follow_ups, live_release, paused, quarantined, stream_of
+from lanewise.service.releases import (
+    HELD_BY,
+    Release,
+    as_released,
+    follow_ups,
+    live_release,
+    paused,
+    quarantined,
+    stream_of,
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,8 @@ class OnItsWay:
 @dataclass(frozen=True)
 class LaneStatus:
     """One environment. ``live`` is None when nothing was ever released there. ``astray``: why what readers see there is
-    not that release, or can't be told; empty where all is well. ``owed``: what broken glass owes, a sentence each."""
+    not that release, or can't be told; empty where all is well. ``owed``: what broken glass owes, a sentence each.
+    ``standing``: what its orchestrator says that it runs, where it was asked."""
 
     environment: str
     live: Release | None
@@ -34,6 +45,7 @@ class LaneStatus:
     tags: tuple[str, ...] = ()
     astray: str = ""
     owed: tuple[str, ...] = ()
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True)
@@ -44,20 +56,23 @@ class Status:
     lanes: tuple[LaneStatus, ...]
 
 
-def status(ctx: Context, only: str | None = None) -> Status:
-    """How every lane (or only one) stands."""
+def status(ctx: Context, only: str | None = None, *, ask: bool = False) -> Status:
+    """How every lane (or only one) stands. ``ask`` its orchestrator too."""
     names = (ctx.config.environment(only).name,) if only else tuple(ctx.config.environments)
     tags = _tags(ctx)
-    return Status(ctx.project.name, tuple(_lane(ctx, name, tags) for name in names))
+    return Status(ctx.project.name, tuple(_lane(ctx, name, tags, ask=ask) for name in names))
 
 
-def _lane(ctx: Context, name: str, tags: dict[str, tuple[str, ...]]) -> LaneStatus:
+def _lane(ctx: Context, name: str, tags: dict[str, tuple[str, ...]], *, ask: bool) -> LaneStatus:
     events = ctx.ledger.read(stream_of(ctx, name), types=HELD_BY)
     live = live_release(ctx, name)
     coming = tuple(OnItsWay(p.id, p.build, p.state.value, p.reason) for p in open_promotions(ctx, name))
     known_as = tags.get(live.build, ()) if live else ()
     owed = tuple(f"{one['what']}, by {one['due'][:10]}" for one in follow_ups(events))
-    return LaneStatus(name, live, coming, paused(events), quarantined(events), known_as, _astray(ctx, name), owed)
+    standing = ctx.orchestrator(as_released(ctx, name) or ctx.config.environment(name)).standing() if ask else None
+    return LaneStatus(
+        name, live, coming, paused(events), quarantined(events), known_as, _astray(ctx, name), owed, standing
+    )
 
 
 def _astray(ctx: Context, name: str) -> str:

@@ -54,7 +54,17 @@ def test_as_json_it_has_stable_keys(terminal: Terminal) -> None:
     found = terminal.lane("status", "--format", "json").json
     assert list(found) == ["project", "lanes"]
     stage, prod = found["lanes"]
-    assert list(stage) == ["environment", "live", "coming", "paused", "quarantined", "tags", "astray", "owed"]
+    assert list(stage) == [
+        "environment",
+        "live",
+        "coming",
+        "paused",
+        "quarantined",
+        "tags",
+        "astray",
+        "owed",
+        "standing",
+    ]
     assert list(stage["live"]) == [
         "build",
         "config",
