@@ -6,6 +6,7 @@ Everything is made when first asked for: a command pays only for what it touches
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from lanewise.adapters.telemetry.watching import Watch, WatchedLedger, WatchedRunner, WatchedWarehouse
 from lanewise.domain.environment import Config, Environment
 from lanewise.domain.evidence import Verdict
 from lanewise.domain.isolation import ProbeOpener
@@ -34,12 +36,14 @@ from lanewise.domain.ports import (
 from lanewise.domain.project import Project
 from lanewise.domain.promotion import State
 from lanewise.domain.provision import Policy, ProvisionerOpener
+from lanewise.domain.telemetry import Observer
 from lanewise.errors import ConfigError, NotFound, WrongInput
 from lanewise.service.context import Actor, Progress
 from lanewise.service.home import Founding, Home, remembered, require_same, require_unmoved
 
 if TYPE_CHECKING:
     from lanewise.adapters.reviews.review import Review
+    from lanewise.adapters.telemetry.courier import SinkOpener
 
 PROJECT_FILE = "lanewise.yaml"
 
@@ -74,6 +78,7 @@ class Workshop:
         self.progress: Progress = progress or Quiet()
         self._warehouses: dict[str, Warehouse] = {}
         self._orchestrators: dict[str, Orchestrator] = {}
+        self._watch = Watch(lambda: self.telemetry)
 
     @cached_property
     def project(self) -> Project:
@@ -106,6 +111,10 @@ class Workshop:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger that this project began with; before its first event, the one that the config names."""
+        watched: Any = WatchedLedger(self._ledger(), self._watch)
+        return cast("Ledger", watched)
+
+    def _ledger(self) -> Ledger:
         url = self._kept.ledger if self._kept else self.config.ledger
         scheme = url.partition(":")[0].partition("+")[0]
         opener: LedgerOpener = _pick("lanewise.ledgers", scheme).load()
@@ -130,6 +139,9 @@ class Workshop:
     @cached_property
     def secrets(self) -> Secrets:
         """Every installed secret store, opened when its scheme is first used."""
+        return self._secrets()
+
+    def _secrets(self) -> Secrets:
         from lanewise.adapters.secrets.resolver import SecretResolver  # noqa: PLC0415 - only when a secret is asked for
 
         def opener(point: EntryPoint) -> Callable[[], SecretStore]:
@@ -138,11 +150,36 @@ class Workshop:
         return SecretResolver({name: opener(point) for name, point in _points_of("lanewise.secrets").items()})
 
     @cached_property
+    def telemetry(self) -> Observer | None:
+        """Who is told what happens; None where the config in force asks for nobody."""
+        from lanewise.service.destinations import destinations  # noqa: PLC0415 - only for commands that act
+
+        found = destinations(self)
+        if not found:
+            return None
+        from lanewise.adapters.telemetry.telling import Means, Telling  # noqa: PLC0415 - off by default
+
+        def opener(kind: str) -> SinkOpener:
+            loaded: SinkOpener = _pick("lanewise.telemetry", kind).load()
+            return loaded
+
+        means = Means(opener, self._secrets, self.secrets.redact, self.home, self.progress.say)
+        telling = Telling(found, means)
+        atexit.register(telling.close)
+        return telling
+
+    def close(self) -> None:
+        """Tell what is still to be told. For the end of a command; closing twice is nothing."""
+        telling = self.__dict__.get("telemetry")
+        if telling is not None:
+            telling.close()
+
+    @cached_property
     def runner(self) -> Runner:
         """The local runner."""
         from lanewise.adapters.orchestrators.local import LocalRunner  # noqa: PLC0415 - only for commands that run
 
-        return LocalRunner(self.secrets.redact)
+        return WatchedRunner(LocalRunner(self.secrets.redact), self._watch)
 
     @property
     def orchestrator(self) -> Callable[[Environment], Orchestrator]:
@@ -155,9 +192,11 @@ class Workshop:
             from lanewise.service.signs import orchestrator_of  # noqa: PLC0415 - only for commands that act
 
             opener: OrchestratorOpener = _loaded(_pick("lanewise.orchestrators", orchestrator_of(environment)))
-            self._orchestrators[key] = opener(
+            opened = opener(
                 home=self.home, lane=environment, project=self.project.name, secrets=self.secrets, say=self.progress.say
             )
+            watched: Any = WatchedRunner(opened, self._watch)
+            self._orchestrators[key] = cast("Orchestrator", watched)
         return self._orchestrators[key]
 
     @cached_property
@@ -184,7 +223,8 @@ class Workshop:
                 from lanewise.service.astray import require_known  # noqa: PLC0415 - only for commands that act
 
                 require_known(self, environment.name, warehouse)
-            self._warehouses[key] = warehouse
+            watched: Any = WatchedWarehouse(warehouse, self._watch, environment)
+            self._warehouses[key] = cast("Warehouse", watched)
         return self._warehouses[key]
 
     @cached_property

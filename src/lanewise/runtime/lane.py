@@ -135,6 +135,14 @@ class Lane:
             self._log = open_log(self._document)
         return self._log
 
+    @property
+    def traceparent(self) -> str:
+        """The span that spans of this code's own hang below, as W3C Trace Context has it; empty where nobody traces.
+        It is in the variable TRACEPARENT as well, where this process was started by ``lane``."""
+        from lanewise.runtime.log import traceparent  # noqa: PLC0415 - as above
+
+        return traceparent(self._document)
+
     def run(self) -> Run:
         """The run this process was started for, as a context manager: leaving it hands over what was written."""
         from lanewise.runtime.run import Run  # noqa: PLC0415 - only code that runs pays for the engine

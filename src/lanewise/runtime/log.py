@@ -23,8 +23,14 @@ def labels(document: dict[str, Any]) -> dict[str, str]:
         "project": document["project"],
         "purpose": run.get("purpose", ""),
         "run": run.get("id", ""),
+        "trace_id": traceparent(document)[3:35],
     }
     return {name: value for name, value in found.items() if value}
+
+
+def traceparent(document: dict[str, Any]) -> str:
+    """The span that this process's own hang below, as W3C Trace Context has it; empty where nobody traces."""
+    return str(document.get("traceparent") or os.environ.get("TRACEPARENT") or "")
 
 
 def open_log(document: dict[str, Any]) -> logging.Logger:

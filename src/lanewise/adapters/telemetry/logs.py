@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from structlog.types import EventDict, Processor
 
-LABELS = ("environment", "build", "project", "purpose", "run")
+from lanewise.adapters.telemetry.lines import LABELS, Lines
 
 
 def configure_logs(
@@ -52,6 +52,6 @@ def configure_logs(
         )
     )
     log = logging.getLogger("lanewise")
-    log.handlers = [handler]
+    log.handlers = [handler, *(one for one in log.handlers if isinstance(one, Lines))]
     log.setLevel(level)
     log.propagate = False
