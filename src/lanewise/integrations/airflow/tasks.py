@@ -102,7 +102,11 @@ def _asking(question: Any) -> Any:
     try:
         return question()
     except OutsideBroke as error:
-        raise AirflowException(f"lanewise: {error.message}; {error.hint}") from error
+        raise AirflowException(f"lanewise: {_said(error)}") from error
     except LaneError as error:
-        raise AirflowFailException(f"lanewise: refused: {error.message}" + (f"; {error.hint}" if error.hint else "")) \
-            from error  # fmt: skip
+        raise AirflowFailException(f"lanewise: refused: {_said(error)}") from error
+
+
+def _said(error: LaneError) -> str:
+    message = error.message.removeprefix("error: ")  # as `lane` prints it
+    return f"{message}; {error.hint}" if error.hint else message

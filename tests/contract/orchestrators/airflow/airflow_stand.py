@@ -22,7 +22,7 @@ from airflow.sdk import dag, task
 {first}
 
 
-@dag(schedule="0 2 29 2 *", start_date=datetime(2013, 1, 1), catchup=False)
+@dag(schedule="0 2 * * *", start_date=datetime(2013, 1, 1), end_date=datetime(2013, 12, 31), catchup=False)
 def sales():
     @task
     def daily():
@@ -57,7 +57,7 @@ class AirflowStand:
 
     def start(self, root: Path) -> None:
         self.server = AirflowServer(self._scratch / "airflow", home=root / ".lanewise", environment="prod",
-                                    variables={VARIABLE: SECRET})  # fmt: skip
+                                    variables={VARIABLE: SECRET, "LANEWISE_DEBUG": "1"})  # fmt: skip
         self.server.start()
 
     def stop(self) -> None:
