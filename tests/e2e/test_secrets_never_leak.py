@@ -288,7 +288,10 @@ STORY = (
     ("isolation", "-v"),
 )  # fmt: skip
 AFTER_RELEASE = (
-    ("run", "dev"), ("why", "dev-1"), ("history",), ("verify",), ("gc",), ("status",), ("doctor", "prod"),
+    ("run", "dev"), ("why", "dev-1"), ("follow", "dev", "--once"), ("status", "dev", "--orchestrator"),
+    ("scheduled", "begin", "dev", "--id", "live-story", "--build", "{live}"),
+    ("scheduled", "abandon", "dev", "--id", "live-story"),
+    ("history",), ("verify",), ("gc",), ("status",), ("doctor", "prod"),
 )  # fmt: skip
 DECISIONS = (
     ("promote", "--to", "prod"), ("approve", "prod-1"), ("reject", "prod-1", "--reason", "not now"),
@@ -305,8 +308,9 @@ def test_no_command_shows_or_keeps_a_secret(lane: Lane):
     lane.done("doctor", "dev")
     lane.done("promote", "--to", "dev")
     assert list(lane.witness.glob("*.environ")), "the pipeline ran"
+    (live,) = (path.name for path in (lane.root / ".lanewise" / "unpacked").iterdir() if not path.name.startswith("."))
     for step in (*AFTER_RELEASE, *DECISIONS):
-        lane(*step)
+        lane(*(word.replace("{live}", live) for word in step))
     assert any(b"lanewise.cli.credential" in cmdline for _, cmdline in lane.watch.seen), "helpers were watched"
     found = lane.leaks()
     assert not found, "\n".join(found)
