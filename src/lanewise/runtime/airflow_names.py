@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 BUILD_TAG = "build:"
 """Every DAG of a build has this tag, with the 64 hex digits of its digest behind it."""
 
+CONFIG_TAG = "config:"
+"""Every DAG of a build has this tag, with the first 16 hex digits of the config that it was loaded under behind it: the
+same build under another config (its schedule, say) is another release."""
+
 BEGIN, PUBLISH = "lanewise_begin", "lanewise_publish"
 """The two tasks around the entry's own: they open a room for what it writes, and audit and publish it."""
 
@@ -22,6 +26,11 @@ _LONGEST_ID = 250
 def build_tag(build: str) -> str:
     """The tag of every DAG of a build: ``build:HEX``."""
     return BUILD_TAG + build.removeprefix("sha256:")
+
+
+def config_tag(config: str) -> str:
+    """The tag of every DAG that was loaded under a config: ``config:HEX``."""
+    return CONFIG_TAG + config.removeprefix("sha256:")[:16]
 
 
 def candidate_dag(dag: str, build: str) -> str:

@@ -16,7 +16,7 @@ from airflow.policies import hookimpl
 from lanewise.errors import LaneError
 from lanewise.integrations.airflow.names import dag_of_another, label_of_another, of_another
 from lanewise.integrations.airflow.place import CANDIDATE, Place
-from lanewise.runtime.airflow_names import BEGIN, PUBLISH, build_tag, candidate_dag
+from lanewise.runtime.airflow_names import BEGIN, PUBLISH, build_tag, candidate_dag, config_tag
 from lanewise.runtime.sign import Sign, read_sign
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -65,7 +65,7 @@ def dag_policy(dag: Any) -> None:
     if fault:
         raise AirflowClusterPolicyViolation(f"lanewise: {fault}")
     told = place.told(sign)
-    label(dag, place, sign)
+    label(dag, place, sign, str(told.get("config", "")))
     govern(dag, told.get("settings") or {}, candidate=place.role == CANDIDATE)
     if place.role == CANDIDATE:
         set_apart(dag, place)
@@ -98,9 +98,9 @@ def taken(dag: Any) -> str:
     return f"the name of the task {mine[0]} is Lanewise's own" if mine else ""
 
 
-def label(dag: Any, place: Place, sign: Sign) -> None:
-    """The build, environment and project, as tags."""
-    own = {build_tag(place.build), f"environment:{place.environment}", f"project:{sign.project}"}
+def label(dag: Any, place: Place, sign: Sign, config: str) -> None:
+    """The build, config, environment and project, as tags."""
+    own = {build_tag(place.build), config_tag(config), f"environment:{place.environment}", f"project:{sign.project}"}
     dag.tags = {*dag.tags, *(tag[:_LONGEST_TAG] for tag in own)}
 
 

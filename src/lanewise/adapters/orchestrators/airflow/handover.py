@@ -43,7 +43,7 @@ class Handover:
         watch, nudged = Watch(self.say, longest=1.0), -_NUDGE
         for now in watch.looks():
             dag = self.api.dag(served.entry)
-            if dag is not None and dag.runs(served.build):
+            if dag is not None and dag.runs(served.build, served.config):
                 return dag
             if dag is not None and dag.file_token and now - nudged >= _NUDGE:
                 self.api.parse_again(dag)

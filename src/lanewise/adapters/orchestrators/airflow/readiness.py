@@ -62,7 +62,7 @@ class Readiness:
         for now in watch.looks():
             dag = find()
             self._demand_no_errors(served)
-            if dag is not None and dag.runs(served.build):
+            if dag is not None and dag.runs(served.build, served.config):
                 return dag
             unwell = self.api.unwell()
             unwell_for += now - before if unwell else 0.0

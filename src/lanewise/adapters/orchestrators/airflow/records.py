@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lanewise.runtime.airflow_names import BUILD_TAG, asked_of
+from lanewise.runtime.airflow_names import BUILD_TAG, CONFIG_TAG, asked_of, config_tag
 
 QUEUED, RUNNING, SUCCESS, FAILED = "queued", "running", "success", "failed"
 ACTIVE = (QUEUED, RUNNING)
@@ -23,10 +23,11 @@ def digest_of(text: object) -> str:
 
 @dataclass(frozen=True)
 class Dag:
-    """A DAG as Airflow has it now. ``build`` is what its tag says, ``stale``: its file is gone."""
+    """A DAG as Airflow has it now. ``build`` and ``config`` are what its tags say, ``stale``: its file is gone."""
 
     id: str
     build: str
+    config: str
     paused: bool
     stale: bool
     broken: bool
@@ -39,16 +40,18 @@ class Dag:
         """From the API's answer."""
         tags = [str(tag["name"]) for tag in found.get("tags") or ()]
         build = next((digest_of(tag) for tag in tags if tag.startswith(BUILD_TAG)), "")
+        config = next((tag for tag in tags if tag.startswith(CONFIG_TAG)), "")
         return cls(
-            id=str(found["dag_id"]), build=build, paused=bool(found["is_paused"]), stale=bool(found["is_stale"]),
+            id=str(found["dag_id"]), build=build, config=config, paused=bool(found["is_paused"]), stale=bool(found["is_stale"]),
             broken=bool(found.get("has_import_errors")), timetable=str(found.get("timetable_summary") or ""),
             version=digest_of(found.get("bundle_version")), file_token=str(found.get("file_token") or ""),
         )  # fmt: skip
 
-    def runs(self, build: str) -> bool:
-        """Whether a run that is started now is the build's. The bundle's version is what a worker checks out, the tag
-        what was parsed; they must say the same."""
-        return not self.stale and not self.broken and self.build == build and self.version in {"", build}
+    def runs(self, build: str, config: str = "") -> bool:
+        """Whether a run that is started now is the build's (and under this config). The bundle's version is what a
+        worker checks out, the tags what was parsed; they must say the same."""
+        released = self.build == build and (not config or self.config == config_tag(config))
+        return not self.stale and not self.broken and released and self.version in {"", build}
 
 
 @dataclass(frozen=True)
