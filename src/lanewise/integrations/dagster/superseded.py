@@ -1,0 +1,54 @@
+"""Runs that were made before another build went live and began after: they are refused, and the live build runs them
+instead. Without this, what the clock started in those seconds would be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dagster import DefaultSensorStatus, RunRequest, RunsFilter, SensorDefinition, SensorEvaluationContext, SkipReason
+
+from lanewise.integrations.dagster.room import BUILD, RUN, Tied
+from lanewise.runtime.sign import read_sign
+
+SUPERSEDED = "lanewise/superseded"
+INSTEAD_OF = "lanewise/instead_of"
+_OWN = (
+    "lanewise/",
+    ".dagster/",
+    "dagster/backfill",
+    "dagster/schedule",
+    "dagster/tick",
+    "dagster/sensor",
+    "dagster/code",
+)
+_LOOK_BACK = 50
+
+
+def rerun_sensor(tied: Tied, jobs: Sequence[Any]) -> SensorDefinition:
+    """The sensor ``lanewise_superseded`` of the live build."""
+
+    names = [job.name for job in jobs]
+
+    def look(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+        live = read_sign(tied.sign.home, tied.sign.environment).live
+        if live is None or live["build"] != tied.build:
+            yield SkipReason("another build is live by now, and looks after this when it is loaded")
+            return
+        refused = context.instance.get_runs(RunsFilter(tags={SUPERSEDED: tied.sign.environment}), limit=_LOOK_BACK)
+        for run in refused:
+            if run.job_name in names and run.tags.get(BUILD) != tied.build:
+                kept = {key: value for key, value in run.tags.items() if not key.startswith(_OWN)}
+                yield RunRequest(
+                    run_key=run.run_id, job_name=run.job_name, run_config=run.run_config,
+                    tags={**kept, INSTEAD_OF: run.run_id},
+                )  # fmt: skip
+
+    return SensorDefinition(
+        name="lanewise_superseded", evaluation_fn=look, jobs=list(jobs), minimum_interval_seconds=10,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Runs that another build was to do, and could not since this one is live",
+    )  # fmt: skip
+
+
+__all__ = ["INSTEAD_OF", "RUN", "SUPERSEDED", "rerun_sensor"]

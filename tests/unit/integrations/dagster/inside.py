@@ -1,0 +1,49 @@
+"""Typed in Dagster's own virtual environment: loads builds as a code location does, and prints what came of it."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from lanewise.integrations.dagster import candidate, live, loading
+
+
+def facts(repository):
+    jobs = {job.name: dict(job.tags) for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    return {
+        "name": repository.name,
+        "jobs": jobs,
+        "why": {job.name: job.description for job in repository.get_all_jobs()},
+        "assets": sorted(key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()),
+        "checks": sorted(str(key) for key in repository.asset_graph.asset_check_keys),
+        "schedules": {
+            one.name: [one.cron_schedule, one.default_status.value, one.job_name] for one in repository.schedule_defs
+        },
+        "sensors": {one.name: one.default_status.value for one in repository.sensor_defs},
+        "resources": sorted(repository.get_top_level_resources()),
+    }
+
+
+def told(load):
+    try:
+        return facts(load())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test compares it
+        return {"refused": f"{type(error).__name__}: {error}"}
+
+
+def main(wanted):
+    found = {"candidates": [], "live": []}
+    file = Path(os.environ["LANEWISE_HOME"]) / "signs/prod.json"
+    sign = json.loads(file.read_text())
+    for one in sign["candidates"]:
+        name = loading.attribute(one["build"])
+        found["candidates"].append(told(lambda name=name: getattr(candidate, name)))
+    for schedule in wanted:
+        loading.load.cache_clear()
+        file.write_text(json.dumps({**sign, "live": {**sign["live"], "schedule": schedule}}))
+        found["live"].append(told(lambda: getattr(live, dir(live)[0])))
+    found["pointers"] = [dir(live), dir(candidate)]
+    return found
+
+
+print(json.dumps(main(sys.argv[1:])))
