@@ -14,6 +14,7 @@ from lanewise.builds.pinned import check_images, check_wheels
 from lanewise.builds.selection import PROJECT_FILE, Selection
 from lanewise.builds.walk import find_files
 from lanewise.domain.build import BuildFile, Manifest
+from lanewise.domain.lineage import LINEAGE_FILE
 from lanewise.domain.project import Project
 from lanewise.errors import ConfigError, NotFound
 
@@ -33,7 +34,7 @@ def make_manifest(root: Path, project: Project) -> Manifest:
     check_images(project.images)
     check_wheels(project.wheels)
     paths = find_files(folder, Selection(project.source))
-    if paths == [PROJECT_FILE]:
+    if set(paths) <= {PROJECT_FILE, LINEAGE_FILE}:
         raise ConfigError(
             f"source.include matches no file: {', '.join(map(repr, project.source.include)) or 'it is empty'}",
             file=PROJECT_FILE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from lanewise.domain.lineage import LINEAGE_FILE
 from lanewise.domain.project import Source
 from lanewise.errors import ConfigError
 
@@ -38,7 +39,7 @@ class Selection:
 
     def takes(self, path: str) -> bool:
         """Whether the file at ``path`` is in the build."""
-        if path == PROJECT_FILE:
+        if path in {PROJECT_FILE, LINEAGE_FILE}:
             return True
         return self._include.fullmatch(path) is not None and self._exclude.fullmatch(path) is None
 

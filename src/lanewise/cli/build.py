@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,9 @@ from lanewise.builds.difference import BuildDiff, diff_builds
 from lanewise.cli.output import Format, FormatOption, note, print_json
 from lanewise.domain.build import Build
 from lanewise.domain.canonical import plain
+from lanewise.domain.lineage import Lineage
 from lanewise.service.build import find_build, make
+from lanewise.service.candidate import lineage_of
 
 app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 
@@ -40,9 +43,14 @@ def build(
 @app.command()
 def show(name: BuildArgument, format: FormatOption = Format.TEXT) -> None:  # noqa: A002 - the option's name
     """Show a build: where it came from and each file's digest."""
-    found = find_build(open_context(), name)
+    ctx = open_context()
+    found = find_build(ctx, name)
+    lineage = lineage_of(ctx, found)
     if format is Format.JSON:
-        print_json({**summary(found), "provenance": plain(found.provenance), "manifest": plain(found.manifest)})
+        print_json({
+            **summary(found), "provenance": plain(found.provenance), "manifest": plain(found.manifest),
+            "lineage": plain(lineage),
+        })  # fmt: skip
         return
     manifest = found.manifest
     typer.echo(f"build        {found.digest}")
@@ -54,6 +62,8 @@ def show(name: BuildArgument, format: FormatOption = Format.TEXT) -> None:  # no
     typer.echo(f"lock file    {manifest.lock or '-'}")
     for name_, reference in (*manifest.images.items(), *manifest.wheels.items()):
         typer.echo(f"with         {name_} {reference}")
+    for line in _computed_by(lineage) if lineage else ():
+        typer.echo(line)
     typer.echo(f"files        {len(manifest.files):,}, {found.size:,} bytes")
     for file in manifest.files:
         typer.echo(f"  {file.digest[7:19]} {file.size:>12,} {'x' if file.executable else '-'} {file.path}")
@@ -85,6 +95,14 @@ def summary(found: Build) -> dict[str, Any]:
         "commit": origin.commit, "branch": origin.branch, "dirty": origin.dirty, "built_at": origin.built_at,
         "tags": list(found.tags),
     }  # fmt: skip
+
+
+def _computed_by(lineage: Lineage) -> Iterator[str]:
+    """A line for each table that the build's own tool knows of, and what it is computed from, with its checksums."""
+    for table, own in lineage.tables.items():
+        nodes = lineage.of(table)
+        yield f"table        {table}, by {own} {nodes[own].checksum[:12]}"
+        yield from (f"  {node.checksum[:12]:12} {name}" for name, node in nodes.items() if name != own)
 
 
 def _origin(found: Build) -> str:

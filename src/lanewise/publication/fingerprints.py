@@ -10,34 +10,51 @@ from collections.abc import Mapping
 
 from lanewise.domain.build import BuildFile, Manifest
 from lanewise.domain.canonical import digest
+from lanewise.domain.lineage import LINEAGE_FILE, Lineage
 from lanewise.domain.project import Project, Table
 from lanewise.errors import ConfigError, nearest_hint
 from lanewise.publication.globs import pattern
 
 PROJECT_FILE = "lanewise.yaml"
-NEVER_CODE = ("tests/**", "docs/**", "**/*.md", PROJECT_FILE, "environments.yaml")
+NEVER_CODE = ("tests/**", "docs/**", "**/*.md", PROJECT_FILE, "environments.yaml", LINEAGE_FILE)
 
 
-def fingerprints(project: Project, manifest: Manifest, settings: Mapping[str, object]) -> dict[str, str]:
+def fingerprints(
+    project: Project, manifest: Manifest, settings: Mapping[str, object], lineage: Lineage | None = None
+) -> dict[str, str]:
     """Table -> ``sha256:…``, in the project's order.
 
     Covers the table's spec as far as it changes content, the files that its ``depends`` globs match (without any:
     every file of the build but tests, docs and the two config files), the lock file, the interpreter, the run
-    command, images and wheels, the values of the settings it names, and the fingerprints of its ``upstream``.
+    command, images and wheels, the values of the settings it names, and the fingerprints of its ``upstream``. Where
+    the build has a ``lineage`` that tells of the table, and no ``depends`` is written, what it is computed from there
+    stands for the files.
     Raises ``ConfigError`` for a glob that matches nothing, an unknown setting or upstream table, a cycle.
     """
     found: dict[str, str] = {}
     common = _common(project, manifest)
     for name in project.tables:
-        _fingerprint(name, project, _Ground(manifest, settings, common), found, ())
+        _fingerprint(name, project, _Ground(manifest, settings, common, lineage), found, ())
     return {name: found[name] for name in project.tables}
 
 
 class _Ground:
     """What every table of a build stands on."""
 
-    def __init__(self, manifest: Manifest, settings: Mapping[str, object], common: object) -> None:
+    def __init__(
+        self, manifest: Manifest, settings: Mapping[str, object], common: object, lineage: Lineage | None
+    ) -> None:
         self.manifest, self.settings, self.common = manifest, settings, common
+        self._lineage = lineage
+
+    def code(self, table: Table) -> list[list[object]]:
+        """What computes a table: the nodes of its lineage, or files."""
+        if self._lineage is None or table.depends or table.name not in self._lineage.tables:
+            return [[f.path, f.digest, f.executable] for f in _files(table, self.manifest)]
+        nodes = self._lineage.of(table.name)
+        asked = sorted({name for node in nodes.values() for name in node.variables} & set(self.settings))
+        head: list[object] = ["lineage", self._lineage.common, [[name, self.settings[name]] for name in asked]]
+        return [head, *(list[object]([name, node.checksum, node.rest]) for name, node in nodes.items())]
 
 
 def _fingerprint(name: str, project: Project, ground: _Ground, found: dict[str, str], path: tuple[str, ...]) -> str:
@@ -56,7 +73,7 @@ def _fingerprint(name: str, project: Project, ground: _Ground, found: dict[str, 
     found[name] = digest(
         {
             "spec": _spec(table),
-            "files": [[f.path, f.digest, f.executable] for f in _files(table, ground.manifest)],
+            "files": ground.code(table),
             "settings": _settings(table, ground.settings),
             "upstream": upstream,
             "common": ground.common,

@@ -19,6 +19,7 @@ from lanewise.domain.event import Draft, Event
 from lanewise.domain.words import counted
 from lanewise.errors import BuildTampered, GroundMoved, NotFound, OutsideBroke, StoreUnavailable
 from lanewise.service.context import Context
+from lanewise.service.lineage import refresh_lineage
 from lanewise.service.provenance import Checkout, look_at_git
 
 _TRIES = 20
@@ -45,6 +46,7 @@ def make(ctx: Context, *, tag: str | None = None) -> Made:
     """
     if tag is not None:
         check_tag(tag)
+    refresh_lineage(ctx)
     git: list[Checkout | None] = []
     built = _built_commits(ctx)
     looking = Thread(target=lambda: git.append(look_at_git(ctx.root, built)), daemon=True)

@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from lanewise.bootstrap import open_context
+from lanewise.publication.lineage import write_lineage
+from lanewise.service.build import find_build
+from lanewise.service.candidate import open_candidate
 from lanewise.testing.orchestrator_story import SECRET, VARIABLE, OrchestratorStory, Seen
 from lanewise.testing.postgres import SUPERUSER, Server
 
@@ -71,7 +75,7 @@ class DbtStand:
 
     def fire(self, day: str) -> bool:
         command = [sys.executable, "-m", "lanewise.cli", "run", "prod", "--partition", day]
-        done = subprocess.run(command, cwd=self.root, env={**os.environ, VARIABLE: SECRET}, capture_output=True)
+        done = subprocess.run(command, cwd=self.root, env={**os.environ, VARIABLE: SECRET}, check=False)
         return done.returncode == 0
 
     def runs(self) -> list[Seen]:
@@ -128,7 +132,8 @@ models:
       - {name: total, data_type: "numeric(18,2)"}
       - {name: region, data_type: text, data_tests: [{not_null: {config: {severity: warn}}}]}
 """,
-    "models/staging/sold.sql": "{{ config(materialized='view', event_time='day') }} select * from {{ source('raw', 'sales') }}",
+    "models/staging/sold.sql": "{{ config(materialized='view', event_time='day') }}"
+    " select * from {{ source('raw', 'sales') }}",
     "models/daily.sql": """\
 {{ config(materialized='incremental', incremental_strategy='microbatch', unique_key='day', event_time='day',
           batch_size='day', begin='2026-01-01', on_schema_change='fail') }}
@@ -170,7 +175,7 @@ promotion: {{prod: {{gates: [quality], rollout: {{canary: [30%, 100%]}}}}}}
 def type_lane(root: Path, *words: str, code: int = 0) -> str:
     variables = {f"SHOP_{role.upper()}": f"{SECRET}-{role}" for role in ROLES}
     done = subprocess.run([sys.executable, "-m", "lanewise.cli", *words], cwd=root, capture_output=True, text=True,
-                          env={**os.environ, "LANEWISE_ACTOR": "ana", **variables})  # fmt: skip
+                          check=False, env={**os.environ, "LANEWISE_ACTOR": "ana", **variables})  # fmt: skip
     assert done.returncode == code, f"lane {' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert SECRET not in done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -189,3 +194,37 @@ def test_on_postgres_a_run_writes_into_its_room_as_the_runner_and_leaves_nothing
         assert len(rows) == 6
         assert connection.execute("select count(*) from shop.regions").fetchone() == (1,)
         assert [row for row in left.fetchall() if not row[0].startswith("pg_")] == []
+
+
+def test_one_changed_model_forks_its_table_and_what_is_computed_from_it(shop):
+    type_lane(shop, "build", "--tag", "v1")
+    before = fingerprints(shop, "v1")
+    shown = type_lane(shop, "build", "show", "v1")
+    assert "table        daily, by model.shop.daily" in shown
+    assert "model.shop.sold" in shown
+    write(shop, "models/regions.sql", "-- worded otherwise\n" + PG_FILES["models/regions.sql"])
+    type_lane(shop, "build", "--tag", "v2")
+    after = fingerprints(shop, "v2")
+    assert (after["daily"] == before["daily"], after["regions"] == before["regions"]) == (True, False)
+    write(shop, "models/staging/sold.sql", PG_FILES["models/staging/sold.sql"] + " where amount > 0")
+    type_lane(shop, "build", "--tag", "v3")
+    assert not set(fingerprints(shop, "v3").values()) & set(after.values())
+
+
+def test_the_checksums_are_the_same_in_every_target(shop):
+    config = (shop / "environments.yaml").read_text()
+    write(shop, "environments.yaml", config.replace("environments: {prod:", "environments: {stage: {schema: staged}, prod:"))
+    type_lane(shop, "build", "--tag", "v1")
+    ctx = open_context(shop)
+    files = find_build(ctx, "v1").manifest.files
+    stage, prod = (ctx.orchestrator(ctx.config.environment(name)) for name in ("stage", "prod"))
+    assert write_lineage(stage.trace(shop, files, ctx.project)) == write_lineage(prod.trace(shop, files, ctx.project))
+
+
+def fingerprints(root: Path, build: str) -> Mapping[str, str]:
+    ctx = open_context(root)
+    return open_candidate(ctx, build).fingerprints(ctx.config.environment("prod"))
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / name).write_text(text)

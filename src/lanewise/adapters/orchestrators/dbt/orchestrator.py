@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from lanewise.adapters.orchestrators.dbt.connections import variables_of
-from lanewise.adapters.orchestrators.dbt.folder import DbtFolder
+from lanewise.adapters.orchestrators.dbt.folder import DBT_PROJECT, DbtFolder
+from lanewise.adapters.orchestrators.dbt.lineage import lineage_of
 from lanewise.adapters.orchestrators.dbt.profile import PASSWORD, duckdb_profile, postgres_profile
 from lanewise.adapters.orchestrators.dbt.results import read_findings
 from lanewise.adapters.orchestrators.dbt.room import profile_for, room_of
-from lanewise.adapters.orchestrators.dbt.trial import Dbt, demand_tables, parse
+from lanewise.adapters.orchestrators.dbt.trial import Trial, demand_tables
 from lanewise.adapters.orchestrators.dbt.words import (
     between,
     choosing,
@@ -30,7 +32,9 @@ from lanewise.adapters.orchestrators.dbt.words import (
 )
 from lanewise.adapters.orchestrators.local import LocalOrchestrator, LocalRunner
 from lanewise.config.load import parse_project
+from lanewise.domain.build import BuildFile
 from lanewise.domain.environment import Environment, SecretRef
+from lanewise.domain.lineage import Lineage
 from lanewise.domain.ports import Secrets
 from lanewise.domain.project import Project
 from lanewise.domain.run import Launch, RunOutcome
@@ -64,24 +68,35 @@ class DbtOrchestrator:
 
     def serve(self, served: Served) -> None:
         """See ``Orchestrator.serve``. dbt parses the build with this environment's profile; nothing stays behind."""
+        project = _project(served.directory)
+        if not _is_dbts(shlex.split(project.run)):
+            self._local.serve(served)
+            return
         key = (served.build, served.config)
         if key in self._parsed:
             return
-        project = _project(served.directory)
+        files = [f.relative_to(served.directory).as_posix() for f in served.directory.rglob("*") if f.is_file()]
         try:
-            demand_tables(self.parse(served.directory, project), project)
+            demand_tables(self._trial(project).parse(served.directory, files, project), project)
         except Refused as error:
             raise Refused(f"build {served.build[7:15]}: {error.message}", hint=error.hint) from error
         self._parsed.add(key)
 
-    def parse(self, build: Path, project: Project) -> dict[str, Any]:
-        """dbt's manifest of the files in ``build``, as this environment has it. Asks no database."""
+    def traces(self, root: Path, project: Project) -> bool:
+        """See ``Tracer``."""
+        return _is_dbts(shlex.split(project.run)) and (root / project.entries.get("dbt", ".") / DBT_PROJECT).is_file()
+
+    def trace(self, root: Path, files: Sequence[BuildFile], project: Project) -> Lineage:
+        """See ``Tracer``. From dbt's manifest, as ``dbt parse`` writes it."""
+        manifest = self._trial(project).parse(root, [file.path for file in files], project)
+        return lineage_of(manifest, DbtFolder.of(root, project).said, files, project)
+
+    def _trial(self, project: Project) -> Trial:
         installed, name = self._installed(), self._lane.name
-        dst = self._lane.connection("dst")
         login = {"user": "nobody", "dbname": "none"}
         profile = (
             postgres_profile(name, login, "lanewise", installed.threads)
-            if dst.type == "postgres"
+            if self._lane.connection("dst").type == "postgres"
             else duckdb_profile(name, ":memory:", "spill", installed.threads)
         )
         variables = {
@@ -89,8 +104,7 @@ class DbtOrchestrator:
             "LANEWISE_ENV": name, project.environment_variable: name, **_OUTSIDE_OF_RUNS, **_QUIET,
             **variables_of(self._lane, lambda _: "not asked for"),
         }  # fmt: skip
-        known = (name, {**self._lane.settings, "lanewise_partitions": []})
-        return parse(Dbt(installed.executable, variables), build, project, profile, known)
+        return Trial(installed.executable, name, profile, variables, {**self._lane.settings, "lanewise_partitions": []})
 
     def withdraw(self, build: str) -> None:
         """Nothing: a run that ended has left nothing behind."""
@@ -105,8 +119,7 @@ class DbtOrchestrator:
     def run(self, launch: Launch) -> RunOutcome:
         """See ``Orchestrator.run``. Scattered partitions of models in microbatches take a call for each stretch; the
         last one runs everything, its tests included, and hands over. A command that is not dbt's is run as it is."""
-        command = launch.request.command
-        if not command or Path(command[0]).name != "dbt":
+        if not _is_dbts(launch.request.command):
             return self._local.run(launch)
         started = time.monotonic()
         project = _project(launch.directory)
@@ -199,6 +212,10 @@ def _keep(file: Path, text: str) -> None:
     """For its owner alone, as the log is; a full disk takes nothing from the run."""
     with suppress(OSError), os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as into:
         into.write(text)
+
+
+def _is_dbts(command: Sequence[str]) -> bool:
+    return bool(command) and command[0] == "dbt"
 
 
 def _project(build: Path) -> Project:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,29 +28,31 @@ _COMPUTING = ("model", "seed")
 
 
 @dataclass(frozen=True)
-class Dbt:
-    """The program, and the variables of whoever calls it here (no run's)."""
+class Trial:
+    """How dbt is called outside of runs. ``variables`` are its process's, without the profile's own; ``settings`` what
+    ``var()`` says in the environment."""
 
     executable: str
+    environment: str
+    profile: Profile
     variables: Mapping[str, str]
+    settings: Mapping[str, Any]
 
-
-def parse(dbt: Dbt, build: Path, project: Project, profile: Profile, known: tuple[str, Mapping[str, Any]]
-          ) -> dict[str, Any]:  # fmt: skip
-    """dbt's manifest of a build's files, which it reads from a copy of its own. ``known``: the environment's name and
-    what ``var()`` says there. ``Refused`` with dbt's own message, file and line when it does not parse."""
-    with _copy(build) as room:
-        folder = DbtFolder.of(room / "build", project)
-        (room / "profiles.yml").write_text(profile.text, encoding="utf-8")
-        _, own = split(project.run.split())
-        command = [dbt.executable, "parse", *placed(known[0], room, {**known[1], **own})]
-        variables = {**dbt.variables, **profile.variables, PASSWORD: "not asked for"}
-        done = _call(command, folder.path, variables)
-        if done.returncode:
-            raise Refused(f"dbt does not parse it: {_from_the_top(complaint(done.stdout + done.stderr), folder, room)}",
-                          hint="`dbt parse` says the same; mend it, and build again")  # fmt: skip
-        found: dict[str, Any] = json.loads((room / "target" / "manifest.json").read_bytes())
-        return found
+    def parse(self, root: Path, files: Iterable[str], project: Project) -> dict[str, Any]:
+        """dbt's manifest of a build's files, which lie below ``root``. dbt reads copies, and asks no database.
+        ``Refused`` with its own message, file and line when they do not parse."""
+        with _copied(root, files) as room:
+            folder = DbtFolder.of(room / "build", project)
+            (room / "profiles.yml").write_text(self.profile.text, encoding="utf-8")
+            _, own = split(shlex.split(project.run))
+            command = [self.executable, "parse", *placed(self.environment, room, {**self.settings, **own})]
+            done = _call(command, folder.path, {**self.variables, **self.profile.variables, PASSWORD: "not asked for"})
+            if done.returncode:
+                said = _from_the_top(complaint(done.stdout + done.stderr), folder, room)
+                raise Refused(f"dbt does not parse it: {said}",
+                              hint="`dbt parse` says the same; mend it, and build again")  # fmt: skip
+            found: dict[str, Any] = json.loads((room / "target" / "manifest.json").read_bytes())
+            return found
 
 
 def demand_tables(manifest: Mapping[str, Any], project: Project) -> None:
@@ -97,11 +100,14 @@ def _sources_read(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _copy(build: Path) -> Iterator[Path]:
-    """A folder of our own with the build's files in ``build``: dbt writes where it reads."""
+def _copied(root: Path, files: Iterable[str]) -> Iterator[Path]:
+    """A folder of our own with the files in ``build``: dbt writes where it reads."""
     room = Path(tempfile.mkdtemp(prefix="lanewise-dbt-"))
     try:
-        shutil.copytree(build, room / "build", symlinks=True, ignore=shutil.ignore_patterns(".git", ".lanewise"))
+        for name in files:
+            copy = room / "build" / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / name, copy)
         yield room
     except OSError as error:
         raise OutsideBroke(f"the build can't be laid out for dbt: {error.strerror}") from error
