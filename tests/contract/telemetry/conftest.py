@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.e2e import road
 
 from .receiver import Receiver, receiver
 
 SECRET = "correct-horse-battery-staple"
 TOKEN = "Bearer a-token-of-the-collector"
+OUTER = f"00-{'a1' * 16}-{'b2' * 8}-01"
 
 ENVIRONMENTS = """\
 identity: declared
@@ -50,6 +50,19 @@ class Story:
     said: dict[str, road.Typed]
 
 
+def by_the_clock(root: Path, build: str) -> dict[str, road.Typed]:
+    """What an orchestrator does whose own clock has started a run: it asks lane before its tasks and after them."""
+    os.environ["TRACEPARENT"] = OUTER
+    run = ("prod", "--id", "live-by-the-clock", "--format", "json")
+    begun = road.lane(root, "scheduled", "begin", *run, "--build", build, "--partition", "2013-01-08")
+    outputs = Path(begun.data["outputs"])
+    (outputs / "orders_daily.csv").write_text("day,id,build\n2013-01-08,1,clock\n")
+    (outputs / "totals_daily.csv").write_text("day,orders,build\n2013-01-08,1,clock\n")
+    published = road.lane(root, "scheduled", "publish", *run)
+    del os.environ["TRACEPARENT"]
+    return {"begin": begun, "publish": published}
+
+
 def project(folder: Path, url: str) -> Path:
     """The tiny project, with an input, an approval and somebody who is told."""
     about = f"otlp: {{url: '{url}', headers: {{Authorization: 'env:COLLECTOR_TOKEN'}}}}, openlineage: '{url}'"
@@ -75,6 +88,7 @@ def story() -> Iterator[Story]:
             said[f"promote {name}"] = road.lane(root, "promote", builds[-1][7:15], "--to", "prod")
         said["run"] = road.lane(root, "run", "prod", "--partition", "2013-01-09")
         said["fail"] = road.lane(root, "run", "prod", "--partition", "2013-01-10")
+        said |= by_the_clock(root, builds[-1])
         said["roll back"] = road.lane(root, "rollback", "prod", "--reason", "the numbers are off")
         for name in ("RAW_PASSWORD", "COLLECTOR_TOKEN"):
             del os.environ[name]

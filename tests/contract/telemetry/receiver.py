@@ -41,26 +41,25 @@ class Receiver:
     released: threading.Event = field(default_factory=threading.Event)
 
     def take(self, path: str, body: bytes) -> None:
-        if path == "/v1/traces":
-            traces = ExportTraceServiceRequest.FromString(body)
-            for group in traces.resource_spans:
-                for span in group.scope_spans[0].spans:
-                    self.spans.append(Told(span.name, _attributes(group.resource, span), span))
-        elif path == "/v1/metrics":
-            metrics = ExportMetricsServiceRequest.FromString(body)
-            for found in metrics.resource_metrics:
-                for metric in found.scope_metrics[0].metrics:
-                    for point in (*metric.sum.data_points, *metric.histogram.data_points):
-                        self.points.append(Told(metric.name, _attributes(found.resource, point), point))
-        elif path == "/v1/logs":
-            logs = ExportLogsServiceRequest.FromString(body)
-            for each in logs.resource_logs:
-                for record in each.scope_logs[0].log_records:
-                    self.records.append(Told(record.event_name, _attributes(each.resource, record), record))
-        elif path == "/api/v1/lineage":
-            self.events.append(json.loads(body))
-        else:
-            raise AssertionError(f"nothing is told at {path}")
+        taken = {"/v1/traces": self._traces, "/v1/metrics": self._metrics, "/v1/logs": self._logs,
+                 "/api/v1/lineage": lambda found: self.events.append(json.loads(found))}  # fmt: skip
+        taken[path](body)
+
+    def _traces(self, body: bytes) -> None:
+        for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+            for span in group.scope_spans[0].spans:
+                self.spans.append(Told(span.name, _attributes(group.resource, span), span))
+
+    def _metrics(self, body: bytes) -> None:
+        for group in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+            for metric in group.scope_metrics[0].metrics:
+                for point in (*metric.sum.data_points, *metric.histogram.data_points):
+                    self.points.append(Told(metric.name, _attributes(group.resource, point), point))
+
+    def _logs(self, body: bytes) -> None:
+        for group in ExportLogsServiceRequest.FromString(body).resource_logs:
+            for record in group.scope_logs[0].log_records:
+                self.records.append(Told(record.event_name, _attributes(group.resource, record), record))
 
 
 def _attributes(*carriers: Any) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import SECRET, TOKEN, Story
+from .conftest import OUTER, SECRET, TOKEN, Story
 from .receiver import Told
 
-PURPOSES = {"promotion", "canary", "baseline", "scheduled", "rollback", "operation"}
+PURPOSES = {"promotion", "canary", "baseline", "scheduled", "rerun", "rollback", "operation"}
 OK, ERROR = 1, 2
 
 
@@ -27,7 +27,7 @@ def chain(story: Story, told: Told) -> list[str]:
     """The span's name, and those above it up to the root of its trace."""
     by_id = {span.message.span_id: span for span in story.told.spans}
     names = [told.name]
-    while told.message.parent_span_id:
+    while told.message.parent_span_id in by_id:
         told = by_id[told.message.parent_span_id]
         names.append(told.name)
     return names
@@ -37,7 +37,7 @@ def test_every_command_of_the_story_ended_as_it_should(story: Story):
     codes = {name: typed.code for name, typed in story.said.items()}
     assert codes == {
         "ask for first": 1, "approve first": 0, "promote first": 0, "ask for second": 1, "approve second": 0,
-        "promote second": 0, "run": 0, "fail": 1, "roll back": 0,
+        "promote second": 0, "run": 0, "fail": 1, "begin": 0, "publish": 0, "roll back": 0,
     }, {name: typed.err for name, typed in story.said.items()}  # fmt: skip
     assert not any("telemetry" in typed.err for typed in story.said.values())
 
@@ -65,7 +65,8 @@ def test_the_commands_that_carried_a_promotion_on_told_of_one_trace(story: Story
     assert len(ids) == len(set(ids))
     mine = [span for span in story.told.spans if trace(span) == trace(roots[1])]
     in_order = sorted(mine, key=lambda span: (span.message.start_time_unix_nano, span.message.end_time_unix_nano))
-    assert [span.name for span in in_order if "lanewise.promotion.next" in span.attributes] == ["promotion " + state for state in (
+    states = [span.name for span in in_order if "lanewise.promotion.next" in span.attributes]
+    assert states == ["promotion " + state for state in (
         "REQUESTED", "GATING", "AWAITING_APPROVAL", "READY", "ACQUIRING", "PREPARING", "CANARY", "JUDGING", "CANARY",
         "JUDGING", "CUTOVER", "VERIFYING",
     )]  # fmt: skip
@@ -88,6 +89,7 @@ def test_a_gate_a_step_and_a_run_hang_below_their_state_and_a_command_below_its_
     publications = {tuple(chain(story, s)[:2]) for s in story.told.spans if s.name in {"publish", "step publish"}}
     assert publications == {
         ("step publish", "promotion JUDGING"), ("step publish", "promotion CUTOVER"), ("publish", "run scheduled"),
+        ("publish", "run rerun"),
     }  # fmt: skip
 
 
@@ -144,8 +146,16 @@ def test_the_ledgers_events_and_lanewises_own_lines_are_log_records(story: Story
     assert {"lanewise.promotion.requested", "lanewise.gate.judged", "lanewise.run.published",
             "lanewise.release.changed", "lanewise.build.quarantined"} <= kinds  # fmt: skip
     (line,) = [r for r in story.told.records if r.message.body.string_value.startswith("published as map")]
-    (run,) = [s for s in story.told.spans if s.name == "run scheduled" and s.message.status.code != ERROR]
+    (run,) = named(story.told.spans, "run scheduled", lanewise_partition="2013-01-09")
     assert (line.attributes["lanewise.run.id"], trace(line)) == (run.attributes["lanewise.run.id"], trace(run))
+
+
+def test_a_run_that_an_orchestrator_began_and_published_is_one_span_of_its_trace(story: Story):
+    """Two commands, each below a span of the orchestrator's: the run hangs where it was finished."""
+    (run,) = named(story.told.spans, "run rerun", lanewise_partition="2013-01-08")
+    assert (trace(run), run.message.parent_span_id.hex()) == (OUTER[3:35], OUTER[36:52])
+    inside = {span.name for span in story.told.spans if span.message.parent_span_id == run.message.span_id}
+    assert inside == {"audit", "publish"}
 
 
 def test_a_rollback_is_a_span_of_the_build_that_is_back(story: Story):
