@@ -1,12 +1,21 @@
-"""The story of every orchestrator, on a real Airflow 3."""
+"""The story of every orchestrator, on a real Airflow 3; and what becomes of the runs that its clock had begun."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from lanewise.testing.orchestrator_story import OrchestratorStory
+from lanewise.testing.orchestrator_story import LATER, SECRET, VARIABLE, OrchestratorStory, Tale, total, write_project
 
 from .airflow.airflow_stand import AirflowStand
+
+REFRESH = 1.0
+"""Seconds between two refreshes of the bundles in the tests' Airflow."""
 
 
 @pytest.mark.slow
@@ -14,3 +23,102 @@ class TestAirflow(OrchestratorStory):
     @pytest.fixture
     def stand(self) -> AirflowStand:
         return AirflowStand()
+
+
+@pytest.fixture
+def stand() -> AirflowStand:
+    return AirflowStand()
+
+
+@pytest.fixture
+def tale(stand: AirflowStand, tmp_path: Path) -> Iterator[Tale]:
+    """The story's project with ``two`` live and ``one`` before it, all at once."""
+    root = tmp_path / "sales"
+    write_project(root, stand)
+    try:
+        stand.start(root)
+        tale = Tale(root, stand, {VARIABLE: SECRET, "LANEWISE_ACTOR": "ana", **stand.variables()})
+        tale.config()
+        config = root / "environments.yaml"
+        config.write_text(config.read_text().replace("- 25%\n", ""))
+        for version in ("one", "two"):
+            tale.lane("promote", tale.build(version), "--to", "prod")
+        yield tale
+    finally:
+        stand.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_the_clock_has_begun_goes_over_to_the_build_that_is_live(tale: Tale, stand: AirflowStand) -> None:
+    taken_back_quickly(tale, stand)
+    promoted_while_the_api_is_away(tale, stand)
+    taken_back_while_the_dag_processor_is_away(tale, stand)
+
+
+def taken_back_quickly(tale: Tale, stand: AirflowStand) -> None:
+    """A run at work and one in the queue are the earlier build's soon after ``lane rollback``, with every task."""
+    one, held = tale.digests["one"], tale.root / ".lanewise" / "held"
+    held.touch()
+    runs = [stand.begin(day) for day in LATER[:2]]
+    stand.until_task(runs[0], "daily", "running")
+    assert stand.of(runs[1])["state"] == "queued"
+    began = time.time()
+    said = tale.lane("rollback", "prod", "--reason", "the story says so")
+    first = stand.server.until(lambda: min(starts(stand, runs, one), default=None), "a task of the earlier build")
+    print(f"{first - began:.1f} s from `lane rollback` to the first task of the earlier build; refresh {REFRESH:.0f} s")
+    held.unlink()
+    for run, day in zip(runs, LATER[:2], strict=True):
+        assert stand.ended(run)["state"] == "success"
+        assert {version(task) for task in stand.tasks(run)} == {one}
+        assert tale.rows()[day] == (total(day), one)
+        assert "run again by build" in stand.of(run)["note"]
+        assert run["dag_run_id"] in said
+    assert tale.standing().active == ()
+
+
+def promoted_while_the_api_is_away(tale: Tale, stand: AirflowStand) -> None:
+    """Airflow's tasks need its API as well. What is lost with it is computed again, and no fault of the build's."""
+    two = tale.digests["two"]
+    tale.lane("resume", "prod")
+    promotion = tale.begin("promote", two, "--to", "prod")
+    stand.server.until(lambda: two in tale.standing().active, "the candidate's run", every=0.5)
+    with stand.away():
+        time.sleep(3)
+    out, err = promotion.communicate(timeout=300)
+    print(out, err)
+    assert "waiting for Airflow" in out + err
+    assert promotion.returncode in {0, 3}
+    if promotion.returncode:
+        tale.lane("promote", two, "--to", "prod")
+    assert set(tale.builds_of_days().values()) == {"two"}
+    assert tale.standing().live == two
+
+
+def taken_back_while_the_dag_processor_is_away(tale: Tale, stand: AirflowStand) -> None:
+    """Readers are back at once; the command waits for Airflow, which meanwhile can begin nothing that counts."""
+    one = tale.digests["one"]
+    stand.server.end("dag-processor")
+    rollback = tale.begin("rollback", "prod", "--reason", "the story says so")
+    stand.server.until(lambda: set(tale.builds_of_days().values()) == {"one"}, "readers to be back")
+    run = stand.begin(LATER[2])
+    assert stand.ended(run)["state"] == "failed"
+    assert LATER[2] not in tale.rows()
+    assert rollback.poll() is None
+    stand.server.start_again("dag-processor")
+    out, err = rollback.communicate(timeout=120)
+    print(out, err)
+    assert rollback.returncode == 0
+    assert "waiting for Airflow" in out + err
+    assert stand.ended(run)["state"] == "success"
+    assert tale.rows()[LATER[2]] == (total(LATER[2]), one)
+
+
+def starts(stand: AirflowStand, runs: list[dict[str, Any]], build: str) -> list[float]:
+    """When the tasks of a build began."""
+    found = [task for run in runs for task in stand.tasks(run) if version(task) == build and task["start_date"]]
+    return [datetime.fromisoformat(task["start_date"]).astimezone(UTC).timestamp() for task in found]
+
+
+def version(task: dict[str, Any]) -> str:
+    return str((task["dag_version"] or {}).get("bundle_version"))

@@ -132,6 +132,12 @@ class Api:
         """The run's tasks."""
         return tuple(Task.of(one) for one in self._pages(f"{_path(run)}/taskInstances", "task_instances", []))
 
+    def told(self, run: DagRun, task: str) -> Mapping[str, Any]:
+        """What a task of the run left for others, where that is a mapping; else nothing."""
+        path = f"{_path(run)}/taskInstances/{_word(task)}/xcomEntries/return_value?stringify=false"
+        value = (self._ask("GET", path, nothing=404) or {}).get("value")
+        return value if isinstance(value, Mapping) else {}
+
     def log(self, run: DagRun, task: Task) -> Sequence[Any]:
         """The lines of a task's latest try, as Airflow keeps them; none where there is no log."""
         path = f"{_path(run)}/taskInstances/{_word(task.name)}/logs/{max(task.tries, 1)}"

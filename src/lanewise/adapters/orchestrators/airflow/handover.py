@@ -34,7 +34,7 @@ class Handover:
         dag = self._until_it_runs(served)
         if dag.paused:
             self._unpause(dag, served)
-        for run in self.left_behind(dag, served.build):
+        for run in self.left_behind(dag, served):
             self._take_up(run, served)
 
     def _until_it_runs(self, served: Served) -> Dag:
@@ -71,16 +71,23 @@ class Handover:
         self.say(f"{dag.id} was paused in {self.api.name}; {served.environment}'s config unpauses it: {does}")
         self.api.unpause(dag.id)
 
-    def left_behind(self, dag: Dag, build: str) -> tuple[DagRun, ...]:
-        """Runs of a former build that nothing will come of: those that wait or work (what they write is refused), and
-        those that Lanewise stopped at its own tasks since the build had changed. Not those that Lanewise itself
+    def left_behind(self, dag: Dag, served: Served) -> tuple[DagRun, ...]:
+        """Runs of a former release that nothing will come of: those that wait or work (what they write is refused), and
+        those that Lanewise stopped at its own tasks since the release had changed. Not those that Lanewise itself
         started: whoever started them waits for them."""
-        runs = [*self.api.runs(dag.id, ACTIVE), *self.api.runs(dag.id, (FAILED,), _LOOKED_AT)]
-        former = [run for run in runs if run.version not in {"", build} and not run.asked]
-        return tuple(run for run in former if run.active or self._stopped_by_us(run))
+        active = [run for run in self.api.runs(dag.id, ACTIVE) if self._is_former(run, served)]
+        failed = [run for run in self.api.runs(dag.id, (FAILED,), _LOOKED_AT) if self._stopped_by_us(run)]
+        return tuple(run for run in [*active, *failed] if not run.asked)
+
+    def _is_former(self, run: DagRun, served: Served) -> bool:
+        """Whether a run is another build's, or was begun under another config: its room says which."""
+        if run.version not in {"", served.build}:
+            return True
+        begun = (self.api.told(run, BEGIN).get("document") or {}).get("config")
+        return begun is not None and begun != served.config
 
     def _stopped_by_us(self, run: DagRun) -> bool:
-        """Whether nothing but Lanewise's own tasks failed there (and with them what comes after)."""
+        """Whether nothing but Lanewise's own tasks failed there, and because of another release."""
         failed = [task for task in self.api.tasks(run) if task.state == FAILED]
         if not failed or any(task.name not in {BEGIN, PUBLISH} for task in failed):
             return False
@@ -97,10 +104,11 @@ class Handover:
                 found = self.api.run(run.dag, run.id)
                 if found is None or not found.active or now > _TEARDOWN:
                     break
-        note = f"begun by build {run.version[7:15]}, which is live no more; run again by build {served.build[7:15]}"
+        former = "a former config" if run.version == served.build else f"build {run.version[7:15]}"
+        note = f"begun by {former}, which is live no more; run again by build {served.build[7:15]}"
         self.api.begin_anew(run, newest=True)
         self.api.note(run, f"{note}\n{labels(served)}")
-        self.say(f"{run.dag} {run.id}: begun by build {run.version[7:15]}, runs again by {served.build[7:15]}")
+        self.say(f"{run.dag} {run.id}: {note}")
 
 
 def labels(served: Served) -> str:

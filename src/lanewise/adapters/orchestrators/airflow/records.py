@@ -42,10 +42,16 @@ class Dag:
         build = next((digest_of(tag) for tag in tags if tag.startswith(BUILD_TAG)), "")
         config = next((tag for tag in tags if tag.startswith(CONFIG_TAG)), "")
         return cls(
-            id=str(found["dag_id"]), build=build, config=config, paused=bool(found["is_paused"]), stale=bool(found["is_stale"]),
-            broken=bool(found.get("has_import_errors")), timetable=str(found.get("timetable_summary") or ""),
-            version=digest_of(found.get("bundle_version")), file_token=str(found.get("file_token") or ""),
-        )  # fmt: skip
+            id=str(found["dag_id"]),
+            build=build,
+            config=config,
+            paused=bool(found["is_paused"]),
+            stale=bool(found["is_stale"]),
+            broken=bool(found.get("has_import_errors")),
+            timetable=str(found.get("timetable_summary") or ""),
+            version=digest_of(found.get("bundle_version")),
+            file_token=str(found.get("file_token") or ""),
+        )
 
     def runs(self, build: str, config: str = "") -> bool:
         """Whether a run that is started now is the build's (and under this config). The bundle's version is what a
