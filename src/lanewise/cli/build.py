@@ -102,7 +102,7 @@ def _computed_by(lineage: Lineage) -> Iterator[str]:
     for table, own in lineage.tables.items():
         nodes = lineage.of(table)
         yield f"table        {table}, by {own} {nodes[own].checksum[:12]}"
-        yield from (f"  {node.checksum[:12]:12} {name}" for name, node in nodes.items() if name != own)
+        yield from (f"  {node.checksum[:12]} {name}" for name, node in nodes.items() if node.checksum and name != own)
 
 
 def _origin(found: Build) -> str:

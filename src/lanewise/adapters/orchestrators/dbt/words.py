@@ -59,7 +59,10 @@ def split(command: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         found = None
     if not isinstance(found, dict):
         raise RunFailed(f"--vars of `{shlex.join(command)}` is no mapping", hint="write it as '{name: value}'")
-    return words or ["build"], found
+    words = words or ["build"]
+    if words[0] == "build" and not any("resource-type" in word for word in words):
+        words += ["--exclude-resource-type", "snapshot"]  # history that only goes on from itself is no run's output
+    return words, found
 
 
 def choosing(words: Sequence[str], tables: Sequence[str], project: Project) -> list[str]:
