@@ -14,15 +14,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from lanewise.integrations.prefect.step import checkout
-
-__all__ = ["checkout"]
+__all__ = ["checkout", "pipeline"]
 
 
 def __getattr__(name: str) -> Any:
-    """``pipeline`` is the user's own flow, loaded when Prefect asks for it: not before the pull step is through."""
-    if name != "pipeline":
-        raise AttributeError(name)
-    from lanewise.integrations.prefect.flow import load  # noqa: PLC0415 - see above
+    """``checkout`` is the pull step; ``pipeline`` is the user's own flow, loaded anew each time that it is asked for,
+    and not before the pull step is through."""
+    if name == "checkout":
+        from lanewise.integrations.prefect.step import checkout  # noqa: PLC0415 - needs Prefect
 
-    return load()
+        return checkout
+    if name == "pipeline":
+        from lanewise.integrations.prefect.flow import load  # noqa: PLC0415 - see above
+
+        return load()
+    raise AttributeError(name)

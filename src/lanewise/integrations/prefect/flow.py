@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -30,16 +32,36 @@ def load() -> Flow[..., Any]:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109 - not by PYTHONPATH, which `lane` would get as well
     try:
         flow: Flow[..., Any] = load_flow_from_entrypoint(entry, use_placeholder_flow=False)
+        _demand_an_end(flow)
     except Exception as error:  # noqa: BLE001 - whatever the build's own code raises while it is imported
+        refused = _refused(error.__cause__ or error, entry)
         if os.environ.get(word.BEGUN):
-            _abandon(f"{entry} does not load: {error}")
-        return _stands_in(entry, _fails(error.__cause__ or error))
+            _abandon(refused.message)
+        return _stands_in(entry, _fails(refused))
     if os.environ.get(word.PURPOSE) == word.CHECK:
         return _stands_in(entry, _reports(_with_partitions(flow)))
     flow = _with_partitions(flow)
     if os.environ.get(word.BEGUN):
         _publishing(flow)
     return flow
+
+
+def _refused(error: BaseException, entry: str) -> Refused:
+    """Why the build does not load, with the line of it that is to blame; its traceback goes with it, to the log."""
+    if isinstance(error, LaneError):
+        reason = error.message
+    else:
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(os.getcwd())]  # noqa: PTH109
+        place = f"{os.path.relpath(own[-1].filename)}:{own[-1].lineno}" if own else entry
+        reason = f"{place}: {type(error).__name__}: {error}"
+    found = Refused(reason)
+    found.__cause__ = error
+    return found
+
+
+def _demand_an_end(flow: Flow[..., Any]) -> None:
+    if inspect.isgeneratorfunction(flow.fn) or inspect.isasyncgenfunction(flow.fn):
+        raise Refused(f"the flow {flow.name} is a generator, which is never known to have ended well")
 
 
 def _stands_in(entry: str, code: Callable[..., Any]) -> Flow[..., Any]:
@@ -102,37 +124,39 @@ def _around(flow: Flow[..., Any], code: Callable[..., Any]) -> Flow[..., Any]:
 def _publishing(flow: Flow[..., Any]) -> None:
     """Audit and publish when the flow has ended well, as a part of it: when that fails, so does the flow run. Retries
     and the deadline are the environment's; each attempt has a room of its own."""
-    if inspect.isgeneratorfunction(flow.fn) or inspect.isasyncgenfunction(flow.fn):
-        flow.fn = _fails(Refused(f"{flow.name} is a generator, which is never known to have ended well"))
-        return
     sign = _sign()
     settings = (sign.find(word.told().build) or {}).get("settings") or {}
     if "retries" in settings:
         flow.retries = int(settings["retries"] or 0)
-    attempt = _Attempt(flow.fn)
-    flow.fn = functools.wraps(flow.fn)(attempt.awaited if inspect.iscoroutinefunction(flow.fn) else attempt.called)
+    if settings.get("timeout"):
+        flow.timeout_seconds = _seconds(str(settings["timeout"]))
+    flow.fn = _with_rooms(flow.fn)
     ended = [*flow.on_cancellation_hooks, _was_ended], [*flow.on_crashed_hooks, _was_ended]
     flow.on_cancellation_hooks, flow.on_crashed_hooks = ended
 
 
-class _Attempt:
-    """One after another, each call of the flow's function in one flow run."""
+def _seconds(text: str) -> float:
+    """A duration as environments.yaml has it: ``45s``, ``30m``, or a number of seconds."""
+    number, unit = text.rstrip("smhdw").strip(), text[-1:]
+    return float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}.get(unit, 1)
 
-    def __init__(self, code: Callable[..., Any]) -> None:
-        self._code = code
-        self._count = 0
 
-    def called(self, *given: Any, **named: Any) -> Any:
-        with _Room(again=self._again()) as room:
-            return room.hand_over(self._code(*given, **named))
+def _with_rooms(code: Callable[..., Any]) -> Callable[..., Any]:
+    """The flow's function, each call of it an attempt with a room of its own."""
+    count = itertools.count()
+    if inspect.iscoroutinefunction(code):
 
-    async def awaited(self, *given: Any, **named: Any) -> Any:
-        with _Room(again=self._again()) as room:
-            return room.hand_over(await self._code(*given, **named))
+        async def awaited(*given: Any, **named: Any) -> Any:
+            with _Room(again=next(count) > 0) as room:
+                return room.hand_over(await code(*given, **named))
 
-    def _again(self) -> bool:
-        self._count += 1
-        return self._count > 1
+        return functools.wraps(code)(awaited)
+
+    def called(*given: Any, **named: Any) -> Any:
+        with _Room(again=next(count) > 0) as room:
+            return room.hand_over(code(*given, **named))
+
+    return functools.wraps(code)(called)
 
 
 class _Room:

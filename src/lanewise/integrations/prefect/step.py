@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from lanewise.errors import LaneError, NotFound
 from lanewise.integrations.lane import begin
 from lanewise.integrations.prefect import clock, word
 from lanewise.runtime.sign import Sign, home_of, read_sign, verify
+
+ARRIVAL = 30.0
+"""Seconds in which ``lane follow`` has brought a candidate to a worker's machine."""
 
 
 def checkout(
@@ -34,7 +38,7 @@ def checkout(
         try:
             place, labels = _place(folder, environment, build, run)
             word.tell(place, entry)
-            directory = verify(folder, place.build)
+            directory = _arrived(folder, place.build)
             if not labels:
                 labels = _begin(read_sign(folder, environment), place.build, run, (grain, timezone))
             _relabel(client, run, {**labels, "build": place.build})
@@ -52,12 +56,23 @@ def _place(home: str, environment: str, build: str, run: Any) -> tuple[word.Plac
         document = _document(home, identifier, run.context)
         return word.Place(home, environment, str(document["build"])), {"run": identifier}
     if os.environ.get(word.PURPOSE) == word.CHECK:
-        word.compiled(read_sign(home, environment).compiled(build))
         return word.Place(home, environment, build), {"purpose": word.CHECK}
     live = read_sign(home, environment).live
     if live is None and not build:
         raise NotFound("live build", environment, hint=f"`lane promote --to {environment}` first")
     return word.Place(home, environment, build or str((live or {})["build"])), {}
+
+
+def _arrived(home: str, build: str) -> str:
+    """The folder of the verified build. A candidate may come to this machine a moment after its flow run."""
+    deadline = time.monotonic() + ARRIVAL
+    while True:
+        try:
+            return verify(home, build)
+        except NotFound:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 def _document(home: str, identifier: str, context: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -97,8 +112,10 @@ def _relabel(client: Any, run: Any, labels: Mapping[str, str]) -> None:
     wanted = [*others, *(f"{name}={value}" for name, value in named.items())]
     if set(wanted) == set(run.tags or []):
         return
+    chosen = json.loads(os.environ.get(word.PARTITIONS, "[]"))
+    shown = {**run.parameters, clock.PARAMETER: chosen} if chosen else run.parameters
     try:
-        client.update_flow_run(run.id, tags=wanted)
+        client.update_flow_run(run.id, tags=wanted, parameters=shown)
         client.update_flow_run_labels(run.id, named)
     except Exception as error:  # noqa: BLE001 - of whatever client library: it is a label
         print(f"the labels of this flow run could not be put up: {error}")  # noqa: T201 - the worker's own log

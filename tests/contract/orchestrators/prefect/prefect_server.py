@@ -85,10 +85,12 @@ class PrefectServer:
         self._start("worker", "worker", "start", "--pool", POOL, "--type", "process")
         self.until(lambda: any(w["status"] == "ONLINE" for w in self.workers()), "the worker")
 
-    def stop_worker(self) -> None:
-        self._end("worker")
-        for worker in self.workers():
-            self.rest("DELETE", f"/api/work_pools/{POOL}/workers/{worker['name'].replace(' ', '%20')}")
+    def pause(self) -> None:
+        """The worker is given nothing."""
+        self.rest("PATCH", f"/api/work_pools/{POOL}", {"is_paused": True})
+
+    def resume(self) -> None:
+        self.rest("PATCH", f"/api/work_pools/{POOL}", {"is_paused": False})
 
     def workers(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.rest("POST", f"/api/work_pools/{POOL}/workers/filter", {})
@@ -104,9 +106,16 @@ class PrefectServer:
         pair = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
         headers = {"Authorization": f"Basic {pair}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}{path}", data=data, method=method, headers=headers)
-        with urllib.request.urlopen(request, timeout=30) as response:
-            content = response.read()
-        return json.loads(content) if content else None
+        for attempt in range(30):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as response:
+                    content = response.read()
+                return json.loads(content) if content else None
+            except urllib.error.HTTPError as error:
+                if error.code != 503 or attempt == 29:  # its SQLite is locked now and then
+                    raise
+                time.sleep(0.5)
+        raise AssertionError("the last attempt returns or raises")
 
     def runs(self, **wanted: Any) -> list[dict[str, Any]]:
         """Flow runs, oldest first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from lanewise.adapters.orchestrators.prefect import runs
 from lanewise.adapters.orchestrators.prefect.server import QUEUED, UNDER_WAY, Found, Server, address, login
 from lanewise.adapters.orchestrators.prefect.specification import keep, kept, specify
 from lanewise.adapters.orchestrators.rest import PATIENCE, Rest
+from lanewise.domain.canonical import digest
 from lanewise.domain.environment import Environment
 from lanewise.domain.ports import Secrets
 from lanewise.domain.run import Launch, Purpose, RunOutcome
@@ -22,6 +24,8 @@ from lanewise.domain.serving import Served, Standing
 from lanewise.errors import ConfigError, Refused
 
 _CHECK = "check"
+_OUR_OWN = re.compile(r"Flow run encountered an exception: Refused: ")
+_LONGEST = 100_000  # characters: a variable that is longer keeps a process from being started
 _LIVE = frozenset({Purpose.SCHEDULED, Purpose.RERUN})
 
 
@@ -59,15 +63,16 @@ class PrefectOrchestrator:
             return
         specification = specify(served)
         made = self._server.deploy(posted.body(self._ground, served, specification, live=False))
-        specification = replace(specification, schema=self._check(served, str(made["id"])), checked=place)
+        schema = self._check(served, str(made["id"]), digest([place, served.config])[7:15])
+        specification = replace(specification, schema=schema, checked=place)
         keep(self._home, served, specification)
         self._server.deploy(posted.body(self._ground, served, specification, live=False))
 
-    def _check(self, served: Served, deployment: str) -> dict[str, Any]:
-        """Have a worker load the build; the schema of its flow's parameters."""
+    def _check(self, served: Served, deployment: str, where: str) -> dict[str, Any]:
+        """Have a worker load the build; the schema of its flow's parameters. ``where``: a server, pool and config."""
         labels = {"purpose": _CHECK}
         body = {
-            "name": f"{_CHECK}-{served.environment}-{served.build[7:15]}-{served.config[7:15]}",
+            "name": f"{_CHECK}-{served.environment}-{served.build[7:15]}-{where}",
             "tags": posted.tags(labels), "labels": {f"{posted.LABEL}purpose": _CHECK},
             "empirical_policy": {"retries": 0}, "job_variables": {"env": {"LANEWISE_PURPOSE": _CHECK}},
         }  # fmt: skip
@@ -76,7 +81,7 @@ class PrefectOrchestrator:
         if run["state_type"] != "COMPLETED":
             lines = [line for line in self._server.lines(str(run["id"])) if line.strip()]
             self._server.remove(deployment)
-            why = message if run["state_type"] == "FAILED" else " / ".join([message, *lines[-1:]])
+            why = _OUR_OWN.sub("", message) if run["state_type"] == "FAILED" else " / ".join([message, *lines[-1:]])
             raise Refused(f"build {served.build[7:15]} does not load in Prefect: {self._redact(why)}",
                           hint=f"the run that tried it is {self._page(run)}")  # fmt: skip
         found: dict[str, Any] = json.loads(message)["schema"]
@@ -183,7 +188,7 @@ def _asked(launch: Launch) -> dict[str, Any]:
     labels = {**_labels(launch), "build": launch.request.build}
     variables = {name: value for name, value in launch.environment.items() if name.startswith("LANEWISE_")}
     here = ("LANEWISE_COMPILED", "LANEWISE_OUTPUTS", "LANEWISE_HOME")  # paths of this machine
-    env = {name: value for name, value in variables.items() if name not in here}
+    env = {name: value for name, value in variables.items() if name not in here and len(value) < _LONGEST}
     env |= {"LANEWISE_RUN_ID": launch.request.id, "LANEWISE_PURPOSE": launch.request.purpose.value}
     return {
         "name": launch.request.id,

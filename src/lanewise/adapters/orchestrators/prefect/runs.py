@@ -47,7 +47,8 @@ def _is(run: Found, name: str) -> bool:
 
 def wait(waiting: Waiting, identifier: str, timeout: float | None = None) -> tuple[Found, bool]:
     """Wait until a flow run is over: as it stands then, and whether its time ran out (``timeout``, seconds from its
-    start). ``OrchestratorUnavailable`` when no worker takes it within the patience: then it is taken back."""
+    start). ``OrchestratorUnavailable`` when nobody takes it within the patience, and its work pool has no worker or is
+    paused: then it is taken back."""
     server, asked, started = waiting.server, time.monotonic(), 0.0
     said = False
     while True:
@@ -59,7 +60,7 @@ def wait(waiting: Waiting, identifier: str, timeout: float | None = None) -> tup
             if not said and now - asked > 20:
                 said = True
                 waiting.say(f"{run['name']} waits for a worker of work pool {run.get('work_pool_name') or '?'}")
-            if now - asked > waiting.patience:
+            if now - asked > waiting.patience and not server.has_worker(str(run.get("work_pool_name"))):
                 server.end(identifier, "CANCELLED", "no worker took it")
                 raise OrchestratorUnavailable(f"no worker of Prefect took {run['name']} in {waiting.patience:.0f} s",
                                               hint="start one: `prefect worker start --pool …`")  # fmt: skip

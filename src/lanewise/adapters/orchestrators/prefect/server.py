@@ -107,6 +107,11 @@ class Server:
         if answer.status != 404:
             self._done(answer, "end a flow run")
 
+    def has_worker(self, pool: str) -> bool:
+        """Whether a work pool gives out work, and somebody is there to take it."""
+        answer = self._rest.get(f"/api/work_pools/{quote(pool, safe='')}")
+        return bool(answer.ok and answer.body.get("status") == "READY" and not answer.body.get("is_paused"))
+
     def tasks(self, run: str) -> list[Found]:
         """The task runs of a flow run."""
         body = {"flow_runs": {"id": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
