@@ -23,6 +23,7 @@ from lanewise.service.build import would_build
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.configure import approvals_needed, pinned, would_be_in_force
 from lanewise.service.context import Context
+from lanewise.service.gating import open_gate
 from lanewise.service.ground import plan_for
 from lanewise.service.look import Eyes
 from lanewise.service.promotions import open_promotions
@@ -110,6 +111,8 @@ def _look(ctx: Context, candidate: Candidate, config: Config, target: Environmen
                      standing=_standing(ctx, candidate, target))  # fmt: skip
     try:
         plan = plan_for(ctx, candidate, target)
+        for spec in plan.gates:
+            open_gate(spec)  # a gate that nobody has would be found out at the promotion
     except LaneError as error:
         return replace(found, refusal=Refusal(error.message, error.hint, error.exit_code))
     warehouse = ctx.warehouse(target)

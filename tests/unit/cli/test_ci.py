@@ -115,6 +115,12 @@ def test_a_wrong_environment_is_told_beside_the_others(released: Terminal) -> No
     assert "**`prod` ✓ would go**" in said
 
 
+def test_a_gate_that_there_is_not_is_told(released: Terminal) -> None:
+    released.environments(CANARY.replace("quality", "qualty"))
+    said = released.lane("ci", "--to", "prod", code=2)
+    assert "no gate named 'qualty' (did you mean quality?)" in said
+
+
 def test_a_broken_file_is_told_in_the_comment(released: Terminal) -> None:
     released.environments("environments: {prod: {nonsense: [}}")
     said = released.lane("ci", "--to", "prod", "--format", "json", code=2).json
