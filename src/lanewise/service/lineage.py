@@ -4,6 +4,7 @@ tables are computed (dbt). Without it every table depends on every file, which i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from lanewise.builds.manifest import make_manifest
 from lanewise.domain.lineage import LINEAGE_FILE, Tracer
@@ -34,11 +35,14 @@ def refresh_lineage(ctx: Context) -> None:
 
 
 def _tracers(ctx: Context) -> Iterator[Tracer]:
-    """The orchestrators that know this project's tables, one of each type, in the order of the environments."""
+    """The orchestrators that know this project's tables, one of each type, in the order of the environments. A build
+    needs no environment: what can't be opened traces nothing."""
     seen: set[str] = set()
-    for lane in ctx.config.environments.values():
-        kind = lane.connection("orchestrator").type if lane.settings.get("orchestrator_conn") else ""
-        if kind and kind not in seen:
+    with suppress(LaneError):
+        for lane in ctx.config.environments.values():
+            kind = lane.connection("orchestrator").type if lane.settings.get("orchestrator_conn") else ""
+            if not kind or kind in seen:
+                continue
             seen.add(kind)
             orchestrator = ctx.orchestrator(lane)
             if isinstance(orchestrator, Tracer) and orchestrator.traces(ctx.root, ctx.project):

@@ -14,6 +14,7 @@ import pytest
 
 from lanewise.adapters.builds.fsspec_store import FsspecBuildStore
 from lanewise.bootstrap import Quiet
+from lanewise.domain.environment import Config
 from lanewise.domain.event import Draft, Event
 from lanewise.domain.ports import BuildStore
 from lanewise.errors import BuildTampered, GroundMoved, NotFound, OutsideBroke, Refused, WrongInput
@@ -30,6 +31,7 @@ def context(root: Path, store: BuildStore | None = None, ledger: FakeLedger | No
     return SimpleNamespace(
         root=root, home=root / ".lanewise", project=project(), builds=store or FakeBuildStore(),
         ledger=ledger or FakeLedger(), actor=Actor("ana", "os-user"), progress=Quiet(),
+        config=Config({}, {}),
     )  # fmt: skip
 
 
