@@ -4,7 +4,7 @@
 
 Prints a table and exits with 1 where a target is missed or could not be measured. ``--quick`` takes fewer rounds, so
 its figures are rougher. NAME picks benchmarks: ``help``, ``status``, ``runtime``, ``build``, ``publish``,
-``rollback``, ``ledger``, ``shared_ledger``, ``canary``, ``compare``, ``postgres``.
+``rollback``, ``ledger``, ``shared_ledger``, ``canary``, ``compare``, ``postgres``, ``airflow``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ NAMES = (
     "canary",
     "compare",
     "postgres",
+    "airflow",
 )
 
 

@@ -21,6 +21,8 @@ from typing import Any
 
 from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion, get_bundle_version_path
 
+import lanewise.integrations.airflow.room
+import lanewise.integrations.airflow.shape  # noqa: F401 - loaded here, once, it is not loaded in each child that parses
 from lanewise.errors import ConfigError, LaneError, NotFound
 from lanewise.integrations.airflow.place import CANDIDATE, LIVE, Place, shelf
 from lanewise.integrations.airflow.processor import DagProcessor
