@@ -46,4 +46,5 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> None:
         kind = Away if error.code in _TRY_AGAIN else Rejected
         raise kind(f"it answers with status {error.code}") from None
     except (URLError, HTTPException, OSError) as error:
-        raise Away(str(getattr(error, "reason", error)) or type(error).__name__) from None
+        why = getattr(error, "reason", error)
+        raise Away(getattr(why, "strerror", None) or str(why) or type(error).__name__) from None
