@@ -86,16 +86,21 @@ class DagsterStand:
         }  # fmt: skip
 
     def fire(self, day: str) -> bool:
+        run = self.launch(day)
+        while (status := self.status(run)) not in {"SUCCESS", "FAILURE", "CANCELED"}:
+            time.sleep(0.3)
+        return status == "SUCCESS"
+
+    def launch(self, day: str) -> str:
         """As a tick of the schedule does, which no test waits a day for."""
         selector = {"repositoryLocationName": LIVE, "repositoryName": "live", "jobName": "sales"}
         tags = [{"key": "dagster/partition", "value": day}, {"key": "dagster/schedule_name", "value": "sales_schedule"}]
         found = self.server.ask(LAUNCH, params={"selector": selector, "executionMetadata": {"tags": tags}})
         assert found["__typename"] == "LaunchRunSuccess", found
-        while True:
-            status = self.server.ask(STATUS, id=found["run"]["runId"])["status"]
-            if status in {"SUCCESS", "FAILURE", "CANCELED"}:
-                return status == "SUCCESS"
-            time.sleep(0.3)
+        return found["run"]["runId"]
+
+    def status(self, run: str) -> str:
+        return self.server.ask(STATUS, id=run)["status"]
 
     def runs(self) -> list[Seen]:
         return [_seen(run) for run in reversed(self.server.ask(RUNS)["results"])]

@@ -26,6 +26,7 @@ LIVE, CANDIDATE = "lanewise.integrations.dagster.live", "lanewise.integrations.d
 DAEMON = """\
 import dagster._daemon.controller as controller
 controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 1  # it looks at backfills every 30 s, which no test waits for
+controller.RELOAD_WORKSPACE_INTERVAL = 10  # and for new code every 60 s, where it starts the locations itself
 from dagster._daemon.cli import main
 main()
 """
@@ -85,6 +86,9 @@ class DagsterServer:
             for port in self._ports:
                 _until(lambda port=port: _listens(port), "a code server", self)  # type: ignore[misc]
         self.start_webserver()
+        self.start_daemon()
+
+    def start_daemon(self) -> None:
         self._begin("daemon", BIN / "python", "-c", DAEMON, "run", "-w", str(self.folder / "workspace.yaml"))
 
     def start_webserver(self) -> None:
@@ -94,6 +98,9 @@ class DagsterServer:
 
     def stop_webserver(self) -> None:
         _end(self._running.pop("webserver"))
+
+    def stop_daemon(self) -> None:
+        _end(self._running.pop("daemon"))
 
     def stop(self) -> None:
         for process in self._running.values():

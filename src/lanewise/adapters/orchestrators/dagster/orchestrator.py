@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lanewise.adapters.orchestrators.dagster.graphql import GraphQL, tags_of
 from lanewise.adapters.orchestrators.dagster.locations import Loaded, Location, Repository
-from lanewise.adapters.orchestrators.dagster.outcome import checked, gather, write_log
+from lanewise.adapters.orchestrators.dagster.outcome import Gathered, checked, gather, write_log
 from lanewise.adapters.orchestrators.dagster.runs import ACTIVE, RUN, Runs, Started, Target
 from lanewise.adapters.orchestrators.rest import Rest
 from lanewise.domain.environment import Connection, Environment
@@ -26,6 +26,7 @@ CANDIDATE = "lanewise.integrations.dagster.candidate"
 """The modules of the two code locations, and their names unless ``live`` and ``candidate`` of the connection differ."""
 
 _OF_THE_LIVE_BUILD = frozenset({Purpose.SCHEDULED, Purpose.RERUN})
+_BEGUN = "Started process for run"  # what Dagster writes first into the log of a run that has one
 _PATIENCE = 90.0  # seconds for a location to have loaded what the sign says
 
 
@@ -37,6 +38,21 @@ class Place:
     home: Path
     environment: str
     url: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One attempt that is over. ``well``: every run of it succeeded, and every check that must pass did."""
+
+    started: Started
+    found: Gathered
+    well: bool
+    timed_out: bool
+
+    @property
+    def begun(self) -> bool:
+        """Whether a process was started for any of its runs."""
+        return self.well or any(_BEGUN in line for line in self.found.lines)
 
 
 class DagsterOrchestrator:
@@ -96,21 +112,38 @@ class DagsterOrchestrator:
         )
 
     def run(self, launch: Launch) -> RunOutcome:
-        """See ``Orchestrator.run``: a run, or for several partitions a backfill."""
+        """See ``Orchestrator.run``: a run, or for several partitions a backfill. What Dagster's daemon could not start,
+        since it had not seen the build yet, is started again."""
         request, began = launch.request, time.monotonic()
-        partitions = json.loads(launch.environment.get("LANEWISE_PARTITIONS") or "[]")
+        partitions = json.loads(launch.environment.get("LANEWISE_PARTITIONS") or "[]") or request.partitions
+        target, told = self._target(launch), False
         tags = {**self._here, RUN: request.id, "lanewise/build": request.build, "lanewise/config": request.config,
                 "lanewise/purpose": request.purpose.value}  # fmt: skip
-        started = self._runs.start(self._target(launch), partitions or request.partitions, tags)
+        while True:
+            ended = self._run(target, partitions, tags, began + launch.timeout if launch.timeout else None)
+            if ended.begun or ended.timed_out or time.monotonic() - began > _PATIENCE:
+                return self._outcome(launch, ended, time.monotonic() - began)
+            if not told:
+                self._dagster.rest.say(f"waiting for dagster-daemon to load build {_short(request.build)}")
+                told = True
+            time.sleep(3)
+
+    def _run(self, target: Target, partitions: Sequence[str], tags: Mapping[str, str], deadline: float | None) -> Ended:
+        started, reason, timed_out = self._runs.start(target, partitions, tags), "", False
         try:
-            reason = self._runs.wait(started, began + launch.timeout if launch.timeout else None)
+            reason = self._runs.wait(started, deadline)
         except TimeoutError:
+            timed_out = True
             self._runs.end(tags)
-            return self._outcome(launch, started, began, timed_out=True)
         except KeyboardInterrupt:  # a person has given it up: nothing goes on that would write to a room that is gone
             self._runs.end(tags)
             raise
-        return self._outcome(launch, started, began, reason=reason)
+        runs = self._runs.of(started)
+        found = gather(self._dagster, runs, self._redact)
+        if reason:
+            found.errors.append(self._redact(reason))
+        well = bool(runs) and not reason and all(run["status"] == "SUCCESS" for run in runs) and not found.bad
+        return Ended(started, found, well, timed_out)
 
     @property
     def _here(self) -> dict[str, str]:
@@ -147,26 +180,17 @@ class DagsterOrchestrator:
         told = read_sign(str(self._place.home), self._place.environment).find(build)
         return str(told["entry"]) if told else self._place.project
 
-    def _outcome(
-        self, launch: Launch, started: Started, began: float, *, reason: str = "", timed_out: bool = False
-    ) -> RunOutcome:
-        runs = self._runs.of(started)
-        found = gather(self._dagster, runs, self._redact)
-        well = bool(runs) and not reason and all(run["status"] == "SUCCESS" for run in runs) and not found.bad
-        if reason:
-            found.errors.append(self._redact(reason))
-        findings = checked(found)
+    def _outcome(self, launch: Launch, ended: Ended, seconds: float) -> RunOutcome:
+        request, found, findings = launch.request, ended.found, checked(ended.found)
         if found.bad and not found.errors:
             found.errors += [f"{one.name}: {one.message}" for one in findings if one.severe and one.passed is False]
-        request = launch.request
         label = (f"environment={request.environment} build={_short(request.build)} project={request.project} "
                  f"purpose={request.purpose.value} run={request.id}")  # fmt: skip
         write_log(launch.log, [*found.lines, *found.errors], label)
-        path = f"runs/b/{started.backfill}" if started.backfill else f"runs/{started.run}"
-        return RunOutcome(
-            0 if well else 1, time.monotonic() - began, found.tail, str(launch.log), timed_out, findings,
-            f"{self._place.url.rstrip('/')}/{path}",
-        )  # fmt: skip
+        path = f"runs/b/{ended.started.backfill}" if ended.started.backfill else f"runs/{ended.started.run}"
+        url = f"{self._place.url.rstrip('/')}/{path}"
+        code = 0 if ended.well else 1
+        return RunOutcome(code, seconds, found.tail, str(launch.log), ended.timed_out, findings, url)
 
     def _loaded(self, location: Location, build: str, config: str = "") -> Repository:
         """Let the location load anew until it has the build."""

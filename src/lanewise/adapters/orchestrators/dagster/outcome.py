@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from lanewise.domain.run import Finding
 
 _TAIL = 40
 _LONGEST = 400  # characters of a reason; the log has it whole
+_WRAPPED = "dagster._core.errors.Dagster"
+_OURS = re.compile(r"^lanewise\.[\w.]+: ")
 _STEP = {"SUCCESS": True, "FAILURE": False}
 
 
@@ -98,8 +101,11 @@ def _check(told: Mapping[str, Any], where: str, redact: Callable[[str], str]) ->
 
 
 def _innermost(error: Mapping[str, Any]) -> str:
-    cause = error.get("cause") or {}
-    said = first_line(str(cause.get("message") or "")) or first_line(str(error["message"]))
+    """What was raised in the pipeline: Dagster wraps it. Errors of our own speak for themselves."""
+    said, cause = first_line(str(error["message"])), error.get("cause") or {}
+    if said.startswith(_WRAPPED) and cause.get("message"):
+        said = first_line(str(cause["message"]))
+    said = _OURS.sub("", said)
     return said if len(said) <= _LONGEST else said[:_LONGEST] + " …"
 
 
