@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 from lanewise.errors import LaneError, OutsideBroke
 from lanewise.integrations import lane
-from lanewise.integrations.airflow.partition import grain_of, partitions_of
+from lanewise.integrations.airflow.partition import Cut, partitions_of
 from lanewise.integrations.airflow.place import Place
 from lanewise.runtime.airflow_names import BEGIN, PUBLISH, asked_of, live_run
 from lanewise.runtime.compiled import read
@@ -41,11 +41,8 @@ class Begin(BaseOperator):  # type: ignore[misc]  # Airflow is not installed whe
         if asked_of(run.conf):
             log.info("Lanewise started this run, and opened its room")
             return None
-        moment = run.data_interval_start or run.logical_date
-        zone = getattr(context["dag"], "timezone", None)
-        if moment is not None and zone is not None:
-            moment = moment.astimezone(zone)
-        partitions = partitions_of(run.partition_key, moment, run.conf or {}, grain_of(self.place.folder))
+        moment, cut = run.data_interval_start or run.logical_date, Cut.of(self.place.folder)
+        partitions = partitions_of(run.partition_key, moment, run.conf or {}, cut)
         sign = read_sign(self.place.home, self.place.environment)
         identifier = live_run(run.dag_id, run.run_id)
         path = _asking(lambda: lane.begin(sign, identifier, self.place.build, partitions))
