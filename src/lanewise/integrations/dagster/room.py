@@ -23,6 +23,7 @@ from lanewise.runtime.place import COMPILED
 from lanewise.runtime.sign import Sign, read_sign
 
 RUN, PURPOSE, BUILD = "lanewise/run", "lanewise/purpose", "lanewise/build"
+_CLOCK = "live-dg-"
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ class Room:
 def entered(tied: Tied, tags: dict[str, str], own: str, partitions: Sequence[str]) -> Iterator[Room]:
     """The room of the Dagster run ``own``. Leaving the block publishes what a run of the clock wrote, and leaving it by
     an exception abandons it. ``Refused``: another build is live, or what it wrote did not pass."""
-    given = tags.get(RUN)
-    if given:
+    given = tags.get(RUN, "")
+    if given and not given.startswith(_CLOCK):  # a run that a person starts again has the tags of the one before
         with _shared(tied, given, own, partitions) as room, _told(room):
             yield room
         return
     if tied.candidate:
         raise Refused("a candidate is run by a promotion alone", hint="`lane promote` starts its runs")
-    run = f"live-dg-{own}"
+    run = f"{_CLOCK}{own}"
     room = _begun(tied, run, partitions)
     try:
         with _told(room):

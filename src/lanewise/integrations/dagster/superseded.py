@@ -13,15 +13,10 @@ from lanewise.runtime.sign import read_sign
 
 SUPERSEDED = "lanewise/superseded"
 INSTEAD_OF = "lanewise/instead_of"
-_OWN = (
-    "lanewise/",
-    ".dagster/",
-    "dagster/backfill",
-    "dagster/schedule",
-    "dagster/tick",
-    "dagster/sensor",
-    "dagster/code",
-)
+_KEPT = frozenset({
+    "dagster/partition", "dagster/partition_set", "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end", "dagster/priority", "dagster/max_retries",
+})  # fmt: skip
 _LOOK_BACK = 50
 
 
@@ -38,7 +33,7 @@ def rerun_sensor(tied: Tied, jobs: Sequence[Any]) -> SensorDefinition:
         refused = context.instance.get_runs(RunsFilter(tags={SUPERSEDED: tied.sign.environment}), limit=_LOOK_BACK)
         for run in refused:
             if run.job_name in names and run.tags.get(BUILD) != tied.build:
-                kept = {key: value for key, value in run.tags.items() if not key.startswith(_OWN)}
+                kept = {key: value for key, value in run.tags.items() if _stays(key)}
                 yield RunRequest(
                     run_key=run.run_id, job_name=run.job_name, run_config=run.run_config,
                     tags={**kept, INSTEAD_OF: run.run_id},
@@ -49,6 +44,11 @@ def rerun_sensor(tied: Tied, jobs: Sequence[Any]) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description="Runs that another build was to do, and could not since this one is live",
     )  # fmt: skip
+
+
+def _stays(tag: str) -> bool:
+    """Which partition it is, and what the pipeline's own people have tagged; not how the refused run came about."""
+    return tag in _KEPT or not tag.startswith(("lanewise/", "dagster/", ".dagster/"))
 
 
 __all__ = ["INSTEAD_OF", "RUN", "SUPERSEDED", "rerun_sensor"]

@@ -76,6 +76,11 @@ def test_a_run_of_the_clock_is_begun_and_published_by_lane(home: Path):
     assert "LANEWISE_COMPILED" not in os.environ
 
 
+def test_a_run_that_a_person_starts_again_is_begun_anew(home: Path):
+    with entered(tied(home), {"lanewise/run": "live-dg-0f1e"}, "2d3c", ["2013-01-02"]) as room:
+        assert room.run == "live-dg-2d3c"
+
+
 def test_a_run_of_the_clock_that_fails_is_abandoned(home: Path):
     with pytest.raises(ZeroDivisionError), entered(tied(home), {}, "0f1e", ["2013-01-02"]):
         raise ZeroDivisionError("no amount")
