@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lanewise.adapters.orchestrators.airflow.api import Api, reason_of
@@ -159,9 +160,8 @@ class Course:
             if found is None:
                 continue
             if not found.active:
-                if found.state == FAILED and api.outages > outages and not self.timed_out and self._lost(found):
+                if found.state == FAILED and api.outages > outages and self._begun_anew(found):
                     outages = api.outages
-                    api.begin_anew(found, newest=False, only_failed=True)
                     continue
                 return found
             if deadline is not None and time.monotonic() >= deadline:
@@ -176,22 +176,25 @@ class Course:
                 self._tell_why_queued(found, watch)
         raise AssertionError("a watch has no end")
 
-    def _lost(self, run: DagRun) -> bool:
-        """Whether a run failed since Airflow's API was away, which its tasks need, and by no fault of the build: no
-        process was started for what failed. ``OrchestratorUnavailable`` when one was, and was ended without a word of
-        its own: it may have written already, so that only a new run is sure to be right."""
-        failed = [task for task in self.carrier.api.tasks(run) if task.state == FAILED]
-        if not failed:
+    def _begun_anew(self, run: DagRun) -> bool:
+        """Where a run failed since Airflow's API was away, which its tasks need, and by no fault of the build: run it
+        again, if that can be. ``OrchestratorUnavailable`` when something was written already, so that only a new room is sure to
+        hold it once."""
+        api = self.carrier.api
+        failed = [task for task in api.tasks(run) if task.state == FAILED]
+        if not failed or any(task.begun and tells_why(api.log(run, task)) for task in failed):
             return False
-        if not any(task.begun for task in failed):
-            self.carrier.say(f"{run.id}: {failed[0].shown} failed while {self.carrier.api.name} was away; once more")
-            return True
-        if any(tells_why(self.carrier.api.log(run, task)) for task in failed):
-            return False
-        raise OrchestratorUnavailable(
-            f"task {failed[0].shown} of {run.id} was lost while {self.carrier.api.name} was away",
-            hint="do the same again: it is computed anew",
-        )
+        if any(task.begun for task in failed) and not self._room_is_untouched():
+            raise OrchestratorUnavailable(f"task {failed[0].shown} of {run.id} was lost while {api.name} was away",
+                                          hint="do the same again: it is computed anew")  # fmt: skip
+        self.carrier.say(f"{run.id}: {failed[0].shown} failed while {api.name} was away; once more")
+        api.begin_anew(run, newest=False, only_failed=not any(task.begun for task in failed))
+        return True
+
+    def _room_is_untouched(self) -> bool:
+        """Whether no task has begun to write; False where that does not show on this machine."""
+        directory = str((self.document.get("engine") or {}).get("directory") or "")
+        return bool(directory) and not any(Path(directory, "blocks").glob("*"))
 
     def _tell_why_queued(self, run: DagRun, watch: Watch) -> None:
         if watch.seconds < 10:

@@ -16,6 +16,8 @@ from lanewise.adapters.orchestrators.airflow.records import ENDED, SUCCESS, DagR
 from lanewise.domain.run import Finding, Launch
 
 _TAIL = 20
+_EARLIER = "an earlier task failed"
+_OUTSIDE = "API_SERVER_ERROR"  # Airflow's own error in a task whose API does not answer
 _NOISE = ("::", "DAG bundles loaded", "Filling up the DagBag", "Worker startup parse complete")  # Airflow's own
 
 
@@ -41,7 +43,7 @@ def read_back(api: Api, run: DagRun, redact: Callable[[str], str]) -> Report:
         message = ""
         if task.passed is False:
             said = [redact(line) for line in _said(api.log(run, task))] if task.state == "failed" else []
-            message = _reason(said) or ("an earlier task failed" if task.state == "upstream_failed" else task.state)
+            message = _reason(said) if task.state == "failed" else _EARLIER
             lines += [f"{task.shown} | {line}" for line in said[-_TAIL:]]
         findings.append(Finding(task.shown, "task", task.passed, run.state != SUCCESS, message))
     failed = [f"task {one.name} failed: {one.message}" for one in _first_causes(findings)]
@@ -52,7 +54,7 @@ def read_back(api: Api, run: DagRun, redact: Callable[[str], str]) -> Report:
 
 def _first_causes(findings: Iterable[Finding]) -> list[Finding]:
     severe = [one for one in findings if one.passed is False and one.severe]
-    return [one for one in severe if one.message != "an earlier task failed"] or severe
+    return [one for one in severe if one.message != _EARLIER] or severe
 
 
 def _said(lines: Iterable[Any]) -> list[str]:
@@ -79,8 +81,8 @@ def _named(said: list[str]) -> list[str]:
 
 
 def tells_why(lines: Iterable[Any]) -> bool:
-    """Whether a task's log has an error in it, rather than ending in the middle."""
-    return bool(_named(_said(lines)))
+    """Whether a task's log has an error of the build's in it, rather than Airflow's own, or ending in the middle."""
+    return any(_OUTSIDE not in line for line in _named(_said(lines)))
 
 
 def keep(launch: Launch, reports: Iterable[Report], api: Api) -> None:
