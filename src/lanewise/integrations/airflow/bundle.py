@@ -125,15 +125,14 @@ class LanewiseBundle(SignBundle):
     def _follow(self) -> None:
         stamp, sign = self._stamp(), self._read()
         told = sign.live if sign else None
-        if told != self._told:
-            if told is not None:
-                place = self._place(told["build"])
-                place.show()  # tampered with or absent, it is not moved to: the former one stays
-                place.keep(json.dumps(told))
+        if told is not None and told != self._told:
+            place = self._place(told["build"])
+            place.show()  # tampered with or absent, it is not moved to: the former one stays
+            place.keep(json.dumps(told))
             self._drain()
             self._told = told
-            log.info("bundle %s hands out build %s", self.name, told["build"] if told else "none")
-        self._seen = stamp
+            log.info("bundle %s hands out build %s", self.name, told["build"])
+        self._seen = stamp  # a sign that is gone, or names nothing, takes no DAG away
 
     def _drain(self) -> None:
         processor = DagProcessor.around()
@@ -163,7 +162,7 @@ class LanewiseCandidates(SignBundle):
             return
         shown = self._show()
         for folder in self.path.iterdir():
-            if folder.is_symlink() and folder.name not in shown:
+            if shown is not None and folder.is_symlink() and folder.name not in shown:
                 folder.unlink(missing_ok=True)
         processor = DagProcessor.around()
         if processor is not None:
@@ -178,11 +177,14 @@ class LanewiseCandidates(SignBundle):
         """The folder of the candidates' folders."""
         return shelf(self._home or ".", self._environment or "-", CANDIDATE)
 
-    def _show(self) -> set[str]:
+    def _show(self) -> set[str] | None:
+        """The names of the candidates' folders; None where no sign stands, which takes none away."""
         self.path.mkdir(parents=True, exist_ok=True)
         sign = self._read()
+        if sign is None:
+            return None
         shown = set()
-        for told in sign.candidates if sign else ():
+        for told in sign.candidates:
             place = Place(self._home, self._environment, CANDIDATE, told["build"])
             try:
                 shown.add(place.show().name)

@@ -73,6 +73,8 @@ class Place:
     def keep(self, told: str) -> None:
         """Write down what the sign says (JSON) of the build that is live now."""
         path = self._kept()
+        if path.exists() and path.read_text(encoding="utf-8") == told:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".told-")
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -16,11 +16,19 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from lanewise.integrations import airflow as glue
 
+KEPT: dict[str, Any] = {}
 
-def dags(bundle: str, **kwargs: Any) -> dict[str, Any]:
-    """What a bundle hands out: its version, its DAGs as Airflow would store them, and what did not load."""
-    found = getattr(glue, bundle)(name="lanewise", **kwargs)
-    found.initialize()
+
+def dags(bundle: str, keep: str = "", **kwargs: Any) -> dict[str, Any]:
+    """What a bundle hands out: its version, its DAGs as Airflow would store them, and what did not load. One that was
+    kept under a name is refreshed, as in a dag-processor."""
+    found = KEPT.get(keep) or getattr(glue, bundle)(name="lanewise", **kwargs)
+    if keep in KEPT:
+        found.refresh()
+    else:
+        found.initialize()
+    if keep:
+        KEPT[keep] = found
     current = found.get_current_version()
     bag = BundleDagBag(dag_folder=str(found.path), bundle_path=found.path, bundle_name="lanewise", safe_mode=False)
     return {

@@ -71,6 +71,10 @@ class Signposts:
         self._document["candidates"] = [told(build, "paused") for build in candidates]
         self._write()
 
+    def take_down(self) -> None:
+        """No sign stands any more, as on a disk that is not mounted."""
+        (self.home / "signs" / f"{self.environment}.json").unlink()
+
     def _write(self) -> None:
         self._put(self.home / "signs" / f"{self.environment}.json", json.dumps(self._document))
 

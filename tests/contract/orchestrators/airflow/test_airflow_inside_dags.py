@@ -163,6 +163,24 @@ def test_a_build_that_was_changed_or_is_gone_is_not_handed_out(ask: Ask, signs: 
     assert live(ask, signs, version="sha256:" + 64 * "0").startswith("NotFound: no unpacked build named '00000000'")
 
 
+def test_a_bundle_follows_the_sign_and_holds_on_when_it_is_gone_or_names_what_is_not_whole(
+    ask: Ask, signs: Signposts
+) -> None:
+    first, second = signs.lay_out(FILES), signs.lay_out({**FILES, "pipelines/more.py": ""})
+    signs.show(live=first)
+    assert live(ask, signs, keep="live")["version"] == first
+    signs.show(live=second, candidates=[first])
+    assert live(ask, signs, keep="live")["version"] == second
+    candidates = ask("dags", bundle="LanewiseCandidates", home=str(signs.home), keep="candidates")
+    assert f"flights__{first[7:15]}" in candidates["dags"]
+    signs.show(live="sha256:" + 64 * "0", candidates=[])
+    assert live(ask, signs, keep="live").startswith("NotFound")
+    assert ask("dags", bundle="LanewiseCandidates", keep="candidates")["dags"] == {}
+    signs.take_down()
+    found = live(ask, signs, keep="live")
+    assert found["version"] == second
+
+
 def test_before_the_first_promotion_there_is_nothing(ask: Ask, signs: Signposts) -> None:
     found = live(ask, signs)
     assert (found["version"], found["dags"], found["errors"]) == (None, {}, {})
