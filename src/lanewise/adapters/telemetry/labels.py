@@ -68,12 +68,13 @@ def of_request(request: RunRequest) -> Labels:
 
 
 def of_stream(stream: Sequence[Event]) -> Labels | None:
-    """Those of what a stream of the ledger tells of; None for a stream that concerns no single environment."""
+    """Those of what a stream of the ledger tells of; None for a stream that concerns no single environment, or whose
+    beginning could not be read."""
     kind, *where = stream[-1].stream.split("/")
-    if kind == "promotion" and len(where) == 3:
+    if stream[0].type == "promotion.requested":
         return _promotion(stream)
-    if kind == "run" and len(where) == 3:
-        return _run(stream, where[0], where[2])
+    if stream[0].type == "run.intended":
+        return _run(stream, where[0], where[-1])
     if kind == "environment" and len(where) == 2:
         return _environment(stream, *where)
     return None
