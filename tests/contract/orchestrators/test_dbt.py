@@ -8,14 +8,17 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lanewise.bootstrap import open_context
+from lanewise.builds.manifest import make_manifest
+from lanewise.domain.serving import Served
+from lanewise.errors import Refused
 from lanewise.publication.lineage import write_lineage
-from lanewise.service.build import find_build
 from lanewise.service.candidate import open_candidate
 from lanewise.testing.orchestrator_story import SECRET, VARIABLE, OrchestratorStory, Seen
 from lanewise.testing.postgres import SUPERUSER, Server
@@ -187,13 +190,23 @@ def test_on_postgres_a_run_writes_into_its_room_as_the_runner_and_leaves_nothing
     database = shop.joinpath("environments.yaml").read_text().partition("database: ")[2].partition(",")[0]
     with postgres15.connect(database) as connection:
         rows = connection.execute("select day::text, total::text, region from shop.daily order by day").fetchall()
+        assert (len(rows), rows[0]) == (6, ("2026-01-01", "45.00", "South"))
+        assert connection.execute("select count(*) from shop.regions").fetchone() == (1,)
+
+        # Days with gaps between them are computed in stretches; the others are not touched.
+        connection.execute("update raw.sales set amount = amount + 1")
+        type_lane(shop, "run", "prod", "--partition", "2026-01-02", "--partition", "2026-01-05")
+        after = connection.execute("select day::text, total::text, region from shop.daily order by day").fetchall()
+        assert [row[0] for row, old in zip(after, rows, strict=True) if row != old] == ["2026-01-02", "2026-01-05"]
+        log = max(shop.glob(".lanewise/logs/*.log"), key=lambda file: file.stat().st_mtime).read_text()
+        assert log.count("START batch") == 2
+
         left = connection.execute(
             "select relname from pg_class where relnamespace = 'lanewise_prod_runs'::regnamespace"
         )
-        assert rows[0] == ("2026-01-01", "45.00", "South")
-        assert len(rows) == 6
-        assert connection.execute("select count(*) from shop.regions").fetchone() == (1,)
         assert [row for row in left.fetchall() if not row[0].startswith("pg_")] == []
+    kept = [file for file in shop.rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()]
+    assert kept == []
 
 
 def test_one_changed_model_forks_its_table_and_what_is_computed_from_it(shop):
@@ -213,12 +226,26 @@ def test_one_changed_model_forks_its_table_and_what_is_computed_from_it(shop):
 
 def test_the_checksums_are_the_same_in_every_target(shop):
     config = (shop / "environments.yaml").read_text()
-    write(shop, "environments.yaml", config.replace("environments: {prod:", "environments: {stage: {schema: staged}, prod:"))
-    type_lane(shop, "build", "--tag", "v1")
+    write(
+        shop,
+        "environments.yaml",
+        config.replace("environments: {prod:", "environments: {stage: {schema: staged}, prod:"),
+    )
     ctx = open_context(shop)
-    files = find_build(ctx, "v1").manifest.files
+    files = make_manifest(shop, ctx.project).files
     stage, prod = (ctx.orchestrator(ctx.config.environment(name)) for name in ("stage", "prod"))
     assert write_lineage(stage.trace(shop, files, ctx.project)) == write_lineage(prod.trace(shop, files, ctx.project))
+
+
+def test_what_shows_only_as_it_compiles_is_refused_and_what_asks_a_database_is_left_to_the_run(shop):
+    ctx = open_context(shop)
+    lane = ctx.config.environment("prod")
+    served = Served("shop", "prod", "sha256:" + "ab" * 32, lane.digest, shop, shop / "compiled.json", "shop")
+    write(shop, "models/asks.sql", "select {{ run_query('select 1').columns | length if execute else 0 }} as n")
+    ctx.orchestrator(lane).serve(served)
+    write(shop, "models/asks.sql", "select {{ nowhere.n if execute else 0 }} as n")
+    with pytest.raises(Refused, match=r"Compilation Error in model asks \(models/asks\.sql\) 'nowhere' is undefined"):
+        ctx.orchestrator(lane).serve(replace(served, build="sha256:" + "cd" * 32))
 
 
 def fingerprints(root: Path, build: str) -> Mapping[str, str]:

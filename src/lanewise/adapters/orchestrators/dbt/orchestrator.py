@@ -42,7 +42,8 @@ from lanewise.domain.serving import Served, Standing
 from lanewise.errors import ConfigError, Refused
 
 PROJECT_FILE = "lanewise.yaml"
-_MICROBATCHES = "config.incremental_strategy:microbatch"
+_EARLIER = ["build", "--select", "+config.incremental_strategy:microbatch", "--exclude-resource-type", "test",
+            "--exclude-resource-type", "unit_test", "--exclude-resource-type", "snapshot"]  # fmt: skip
 _THREADS = 4
 
 
@@ -67,7 +68,8 @@ class DbtOrchestrator:
         self._parsed: set[tuple[str, str]] = set()
 
     def serve(self, served: Served) -> None:
-        """See ``Orchestrator.serve``. dbt parses the build with this environment's profile; nothing stays behind."""
+        """See ``Orchestrator.serve``. dbt compiles the build with this environment's profile, as far as
+        that needs no database; nothing stays behind."""
         project = _project(served.directory)
         if not _is_dbts(shlex.split(project.run)):
             self._local.serve(served)
@@ -77,7 +79,7 @@ class DbtOrchestrator:
             return
         files = [f.relative_to(served.directory).as_posix() for f in served.directory.rglob("*") if f.is_file()]
         try:
-            demand_tables(self._trial(project).parse(served.directory, files, project), project)
+            demand_tables(self._trial(project).compile(served.directory, files, project), project)
         except Refused as error:
             raise Refused(f"build {served.build[7:15]}: {error.message}", hint=error.hint) from error
         self._parsed.add(key)
@@ -163,7 +165,7 @@ class DbtOrchestrator:
         if not python:
             return [executable, *words, *between(found), *last]
         session = str(files("lanewise.integrations") / "dbt" / "session.py")
-        earlier = [["run", "--select", f"+{_MICROBATCHES}", *between([one])] for one in found[:-1]]
+        earlier = [[*_EARLIER, *between([one])] for one in found[:-1]]
         calls = [*earlier, [*words, *between(found[-1:])]]
         return [python, session, json.dumps({"placed": last, "calls": calls}, ensure_ascii=False)]
 

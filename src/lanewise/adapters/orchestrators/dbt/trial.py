@@ -23,6 +23,7 @@ from lanewise.errors import OutsideBroke, Refused, WrongInput, nearest_hint
 TIMEOUT = 600.0
 _STAMP = re.compile(r"^\d\d:\d\d:\d\d\s+", re.MULTILINE)
 _FILE = re.compile(r"[\w./-]+\.\w+")
+_COMPILATION = re.compile(r"Compilation Error\b")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _COMPUTING = ("model", "seed")
 
@@ -41,18 +42,26 @@ class Trial:
     def parse(self, root: Path, files: Iterable[str], project: Project) -> dict[str, Any]:
         """dbt's manifest of a build's files, which lie below ``root``. dbt reads copies, and asks no database.
         ``Refused`` with its own message, file and line when they do not parse."""
+        return self._look(root, files, project, ["parse"])
+
+    def compile(self, root: Path, files: Iterable[str], project: Project) -> dict[str, Any]:
+        """``parse``, and every model is compiled as far as that needs no database."""
+        return self._look(root, files, project, ["compile", "--no-introspect", "--no-populate-cache"])
+
+    def _look(self, root: Path, files: Iterable[str], project: Project, words: list[str]) -> dict[str, Any]:
         with _copied(root, files) as room:
             folder = DbtFolder.of(room / "build", project)
             (room / "profiles.yml").write_text(self.profile.text, encoding="utf-8")
             _, own = split(shlex.split(project.run))
-            command = [self.executable, "parse", *placed(self.environment, room, {**self.settings, **own})]
+            command = [self.executable, *words, *placed(self.environment, room, {**self.settings, **own})]
             done = _call(command, folder.path, {**self.variables, **self.profile.variables, PASSWORD: "not asked for"})
-            if done.returncode:
-                said = _from_the_top(complaint(done.stdout + done.stderr), folder, room)
-                raise Refused(f"dbt does not parse it: {said}",
-                              hint="`dbt parse` says the same; mend it, and build again")  # fmt: skip
-            found: dict[str, Any] = json.loads((room / "target" / "manifest.json").read_bytes())
-            return found
+            found = room / "target" / "manifest.json"
+            said = complaint(done.stdout + done.stderr) if done.returncode else ""
+            if said and (not found.exists() or _COMPILATION.match(said)):
+                raise Refused(f"dbt does not {words[0]} it: {_from_the_top(said, folder, room)}",
+                              hint=f"`dbt {words[0]}` says the same; mend it, and build again")  # fmt: skip
+            parsed: dict[str, Any] = json.loads(found.read_bytes())  # what asks a database compiles when it runs
+            return parsed
 
 
 def demand_tables(manifest: Mapping[str, Any], project: Project) -> None:
