@@ -25,7 +25,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster_shared.record import copy
 
 from lanewise.integrations.dagster.executing import tied_executor
-from lanewise.integrations.dagster.room import Tied
+from lanewise.integrations.dagster.room import PURPOSE, Tied
 from lanewise.integrations.dagster.schedules import own_schedules
 from lanewise.integrations.dagster.superseded import rerun_sensor
 from lanewise.runtime.lane import open_lane
@@ -77,7 +77,8 @@ _JOBS = (JobDefinition, UnresolvedAssetJobDefinition)
 
 
 def _job(job: Any, tied: Tied, assets: Sequence[Any], renamed: Mapping[AssetKey, AssetKey]) -> Any:
-    tags = {**(job.run_tags or {}), **tied.labels}
+    purpose = {} if tied.candidate else {PURPOSE: "scheduled"}  # until the run is begun, which may find it a rerun
+    tags = {**(job.run_tags or {}), **tied.labels, **purpose}
     definition_tags = {**(job.tags or {}), **tied.labels}
     if isinstance(job, JobDefinition):
         changed = job._copy(tags=definition_tags, run_tags=tags)  # noqa: SLF001 - there is no public way to tag one

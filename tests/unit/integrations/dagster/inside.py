@@ -9,7 +9,7 @@ from lanewise.integrations.dagster import candidate, live, loading
 
 
 def facts(repository):
-    jobs = {job.name: dict(job.tags) for job in repository.get_all_jobs() if not job.name.startswith("__")}
+    jobs = {job.name: dict(job.run_tags) for job in repository.get_all_jobs() if not job.name.startswith("__")}
     return {
         "name": repository.name,
         "jobs": jobs,

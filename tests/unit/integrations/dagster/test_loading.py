@@ -119,7 +119,7 @@ def test_every_job_says_environment_build_and_project(home: Path, found: dict[st
     for job in ("sales", "housekeeping"):
         tags = found["live"][0]["jobs"][job]
         assert tags == {"lanewise/build": build, "lanewise/environment": "prod", "lanewise/project": "sales",
-                        "lanewise/config": "sha256:c"}  # fmt: skip
+                        "lanewise/config": "sha256:c", "lanewise/purpose": "scheduled"}  # fmt: skip
 
 
 def test_a_candidate_shares_no_asset_with_the_live_build_and_is_started_by_nothing(found: dict[str, Any]):
