@@ -33,10 +33,11 @@ from lanewise.adapters.orchestrators.dbt.words import (
 from lanewise.adapters.orchestrators.local import LocalOrchestrator, LocalRunner
 from lanewise.config.load import parse_project
 from lanewise.domain.build import BuildFile
-from lanewise.domain.environment import Environment, SecretRef
+from lanewise.domain.environment import Environment, Role, SecretRef
 from lanewise.domain.lineage import Lineage
 from lanewise.domain.ports import Secrets
 from lanewise.domain.project import Project
+from lanewise.domain.rotation import with_rotation
 from lanewise.domain.run import Launch, RunOutcome
 from lanewise.domain.serving import Served, Standing
 from lanewise.errors import ConfigError, Refused
@@ -181,10 +182,19 @@ class DbtOrchestrator:
         return replace(outcome, findings=findings, seconds=seconds, exit_code=outcome.exit_code or int(failed))
 
     def _password(self, document: Mapping[str, Any]) -> dict[str, str]:
-        """The run's own password at the warehouse, for dbt's process alone."""
-        reference = document["engine"].get("password")
-        value = self._secrets.resolve(SecretRef(reference["text"], reference.get("previous"))) if reference else ""
-        return {PASSWORD: value}
+        """The run's own password at the warehouse, for dbt's process alone: one that has just logged in, so that the
+        older version serves while a rotation is under way, and a refused one is told in our words."""
+        said = document["engine"].get("password")
+        if not said:
+            return {PASSWORD: ""}
+        from lanewise.adapters.warehouses.postgres.server import log_in  # noqa: PLC0415 - 100 ms, for servers alone
+
+        def proved(value: str) -> str:
+            log_in(self._lane.connection("dst"), Role.RUNNER, value).close()
+            return value
+
+        reference = SecretRef(said["text"], said.get("previous"))
+        return {PASSWORD: with_rotation(self._secrets, reference, proved)}
 
     def _installed(self) -> Installed:
         fields = self._lane.connection("orchestrator").fields

@@ -23,7 +23,7 @@ from lanewise.errors import OutsideBroke, Refused, WrongInput, nearest_hint
 TIMEOUT = 600.0
 _STAMP = re.compile(r"^\d\d:\d\d:\d\d\s+", re.MULTILINE)
 _FILE = re.compile(r"[\w./-]+\.\w+")
-_COMPILATION = re.compile(r"Compilation Error\b")
+_COMPILATION = re.compile(r"(?:Runtime Error )?Compilation Error\b")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _COMPUTING = ("model", "seed")
 
