@@ -178,8 +178,8 @@ class Course:
 
     def _begun_anew(self, run: DagRun) -> bool:
         """Where a run failed since Airflow's API was away, which its tasks need, and by no fault of the build: run it
-        again, if that can be. ``OrchestratorUnavailable`` when something was written already, so that only a new room is sure to
-        hold it once."""
+        again, if that can be. ``OrchestratorUnavailable`` when something was written already, so that only a new room
+        is sure to hold it once."""
         api = self.carrier.api
         failed = [task for task in api.tasks(run) if task.state == FAILED]
         if not failed or any(task.begun and tells_why(api.log(run, task)) for task in failed):
