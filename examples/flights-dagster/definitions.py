@@ -70,4 +70,5 @@ defs = dg.Definitions(
     asset_checks=[every_flight_is_counted],
     jobs=[flights],
     schedules=[dg.build_schedule_from_partitioned_job(flights)],
+    executor=dg.in_process_executor,  # three small steps need no process each
 )

@@ -15,6 +15,7 @@ from dagster import (
     ScheduleDefinition,
     ScheduleEvaluationContext,
 )
+from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.partitions.partitioned_schedule import (
     UnresolvedPartitionedAssetScheduleDefinition as UnresolvedPartitioned,
 )
@@ -85,8 +86,8 @@ def _by_cron(found: Definitions, tied: Tied, cron: str) -> ScheduleDefinition:
         job: JobDefinition = context.repository_def.get_job(entry)
         if job.partitions_def is None:
             return RunRequest()
-        newest = job.partitions_def.get_last_partition_key(context.scheduled_execution_time)
-        return RunRequest(partition_key=newest)
+        with partition_loading_context(effective_dt=context.scheduled_execution_time):
+            return RunRequest(partition_key=job.partitions_def.get_last_partition_key())
 
     return ScheduleDefinition(
         name=written.name if written else f"{entry}_schedule", cron_schedule=cron, job_name=entry, execution_fn=tick,

@@ -3,7 +3,10 @@
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+
+from dagster import build_schedule_context
 
 from lanewise.integrations.dagster import candidate, live, loading
 
@@ -31,8 +34,16 @@ def told(load):
         return {"refused": f"{type(error).__name__}: {error}"}
 
 
+def ticked(repository):
+    """What the schedule would start on a Sunday morning."""
+    moment = datetime(2013, 1, 6, 5, 30, tzinfo=UTC)
+    with build_schedule_context(repository_def=repository, scheduled_execution_time=moment) as context:
+        requests = repository.get_schedule_def("sales_schedule").evaluate_tick(context).run_requests
+    return [[one.partition_key, one.tags.get("lanewise/build")] for one in requests]
+
+
 def main(wanted):
-    found = {"candidates": [], "live": []}
+    found = {"candidates": [], "live": [], "ticks": []}
     file = Path(os.environ["LANEWISE_HOME"]) / "signs/prod.json"
     sign = json.loads(file.read_text())
     for one in sign["candidates"]:
@@ -42,6 +53,7 @@ def main(wanted):
         loading.load.cache_clear()
         file.write_text(json.dumps({**sign, "live": {**sign["live"], "schedule": schedule}}))
         found["live"].append(told(lambda: getattr(live, dir(live)[0])))
+        found["ticks"].append(ticked(getattr(live, dir(live)[0])))
     found["pointers"] = [dir(live), dir(candidate)]
     return found
 

@@ -139,6 +139,11 @@ def test_schedules_follow_the_environment(found: dict[str, Any]):
     assert [one["housekeeping_schedule"][1] for one in (paused, written, cron)] == ["STOPPED"] * 3  # as the file says
 
 
+def test_the_clock_starts_the_newest_day_that_has_ended(found: dict[str, Any]):
+    _, written, cron = found["ticks"]
+    assert written[0][0] == cron[0][0] == "2013-01-05"
+
+
 def test_what_another_build_could_not_run_any_more_is_looked_after(found: dict[str, Any]):
     assert found["live"][0]["sensors"] == {"arrivals": "STOPPED", "lanewise_superseded": "RUNNING"}
 
