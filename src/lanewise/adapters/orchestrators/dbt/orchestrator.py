@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,11 +17,12 @@ from typing import Any
 from lanewise.adapters.orchestrators.dbt.connections import variables_of
 from lanewise.adapters.orchestrators.dbt.folder import DBT_PROJECT, DbtFolder
 from lanewise.adapters.orchestrators.dbt.lineage import lineage_of
-from lanewise.adapters.orchestrators.dbt.profile import PASSWORD, duckdb_profile, postgres_profile
+from lanewise.adapters.orchestrators.dbt.profile import PASSWORD, Profile, duckdb_profile, postgres_profile
 from lanewise.adapters.orchestrators.dbt.results import read_findings
 from lanewise.adapters.orchestrators.dbt.room import profile_for, room_of
 from lanewise.adapters.orchestrators.dbt.trial import Trial, demand_tables
 from lanewise.adapters.orchestrators.dbt.words import (
+    Stretch,
     between,
     choosing,
     interpreter_of,
@@ -40,7 +40,7 @@ from lanewise.domain.project import Project
 from lanewise.domain.rotation import with_rotation
 from lanewise.domain.run import Launch, RunOutcome
 from lanewise.domain.serving import Served, Standing
-from lanewise.errors import ConfigError, Refused
+from lanewise.errors import ConfigError, OutsideBroke, Refused
 
 PROJECT_FILE = "lanewise.yaml"
 _EARLIER = ["build", "--select", "+config.incremental_strategy:microbatch", "--exclude-resource-type", "test",
@@ -128,46 +128,52 @@ class DbtOrchestrator:
         project = _project(launch.directory)
         folder = DbtFolder.of(launch.directory, project)
         document = json.loads(launch.compiled.read_bytes())
-        installed, room = self._installed(), launch.compiled.with_suffix(".dbt")
-        profile = profile_for(document["engine"], launch.request.environment, installed.threads)
-        try:
-            folder.lay_package(room_of(document, project))
-            if document["engine"]["type"] == "postgres":
-                folder.lay_macros("postgres")
-            room.mkdir(parents=True, exist_ok=True)
-            (room / "profiles.yml").write_text(profile.text, encoding="utf-8")
-            variables = {
-                **_inherited(launch),
-                **profile.variables,
-                **self._password(document),
-                **_labels(launch),
-                **variables_of(self._lane, self._secrets.resolve),
-            }
-            inside = replace(launch, directory=folder.path, environment=variables)
-            said = {**document["settings"], "lanewise_partitions": document["run"]["partitions"],
-                    "lanewise_offsets": document["engine"].get("offsets", {})}  # fmt: skip
-            command = tuple(self._command(inside, project, folder, said))
-            outcome = self._local.run(replace(inside, request=replace(launch.request, command=command)))
-            return self._told(outcome, room / "target", launch, time.monotonic() - started)
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
+        room = Path(document["engine"]["directory"]) / "dbt"  # goes with the run's room, after a crash too
+        self._lay(folder, room, document, project)
+        words, own = split(launch.request.command)
+        said = {**document["settings"], "lanewise_partitions": document["run"]["partitions"],
+                "lanewise_offsets": document["engine"].get("offsets", {})}  # fmt: skip
+        words = [*words, *choosing(words, launch.request.tables, project)]
+        found = stretches(launch.request.partitions, project) if folder.microbatched else ()
+        command = self._command(words, found, placed(launch.request.environment, room, {**said, **own}))
+        outcome = self._local.run(
+            replace(
+                launch,
+                request=replace(launch.request, command=tuple(command)),
+                directory=folder.path,
+                environment={**_inherited(launch), **self._variables(document), **_labels(launch)},
+            )
+        )
+        return self._told(outcome, room / "target", launch, time.monotonic() - started)
 
-    def _command(self, launch: Launch, project: Project, folder: DbtFolder, variables: Mapping[str, Any]) -> list[str]:
+    def _lay(self, folder: DbtFolder, room: Path, document: Mapping[str, Any], project: Project) -> None:
+        """Put what is ours into the run's copy of the project, and the profile into its room."""
+        folder.lay_package(room_of(document, project))
+        if document["engine"]["type"] == "postgres":
+            folder.lay_macros("postgres")
+        try:
+            room.mkdir(parents=True, exist_ok=True)
+            (room / "profiles.yml").write_text(self._profile(document).text, encoding="utf-8")
+        except OSError as error:
+            raise OutsideBroke(f"{room} can't be written: {error.strerror}") from error
+
+    def _profile(self, document: Mapping[str, Any]) -> Profile:
+        return profile_for(document["engine"], self._lane.name, self._installed().threads)
+
+    def _variables(self, document: Mapping[str, Any]) -> dict[str, str]:
+        """What the profile and the project's ``env_var()`` refer to; for dbt's process alone."""
+        connections = variables_of(self._lane, self._secrets.resolve)
+        return {**connections, **self._profile(document).variables, **self._password(document)}
+
+    def _command(self, words: list[str], found: Sequence[Stretch], last: list[str]) -> list[str]:
         """What is started: dbt itself, or several calls of it where models in microbatches have a gap to leave out.
         Where its interpreter isn't found, the gaps are computed too; what was not asked for is not handed over."""
-        executable, request = self._installed().executable, launch.request
-        words, own = split(request.command)
-        words += choosing(words, request.tables, project)
-        last = placed(request.environment, launch.compiled.with_suffix(".dbt"), {**variables, **own})
-        found = stretches(request.partitions, project) if folder.microbatched else ()
-        if len(found) < 2:
-            return [executable, *words, *between(found), *last]
-        python = interpreter_of(executable, launch.environment.get("PATH"))
+        executable = self._installed().executable
+        python = interpreter_of(executable) if len(found) > 1 else ""
         if not python:
             return [executable, *words, *between(found), *last]
         session = str(files("lanewise.integrations") / "dbt" / "session.py")
-        earlier = [[*_EARLIER, *between([one])] for one in found[:-1]]
-        calls = [*earlier, [*words, *between(found[-1:])]]
+        calls = [*([*_EARLIER, *between([one])] for one in found[:-1]), [*words, *between(found[-1:])]]
         return [python, session, json.dumps({"placed": last, "calls": calls}, ensure_ascii=False)]
 
     def _told(self, outcome: RunOutcome, target: Path, launch: Launch, seconds: float) -> RunOutcome:

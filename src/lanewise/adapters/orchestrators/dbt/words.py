@@ -83,9 +83,9 @@ def between(found: Sequence[Stretch]) -> list[str]:
     return ["--event-time-start", found[0].start, "--event-time-end", found[-1].end] if found else []
 
 
-def interpreter_of(executable: str, path: str | None) -> str:
+def interpreter_of(executable: str) -> str:
     """The Python of the virtual environment that dbt is installed in; empty where it isn't beside the program."""
-    program = shutil.which(executable, path=path)
+    program = shutil.which(executable)
     python = Path(program).resolve().parent / "python" if program else None
     return str(python) if python is not None and python.exists() else ""
 
