@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,12 +37,10 @@ def duckdb_profile(environment: str, file: str, scratch: str, threads: int) -> P
 def postgres_profile(environment: str, login: Mapping[str, Any], schema: str, threads: int) -> Profile:
     """The run's own login at a PostgreSQL server. ``login`` is as the driver takes it; ``schema`` that of rooms."""
     known = {_FIELDS[name]: str(value) for name, value in login.items() if name in _FIELDS}
-    known.setdefault("host", "localhost")
-    known.setdefault("port", "5432")
-    missing = [name for name in ("user", "dbname") if not known.get(name)]
-    if missing:
-        raise Refused(f"dbt can't log in to the warehouse of {environment}: no {missing[0]} is named",
-                      hint="name `database` and `runner` (or `user`) on its connection")  # fmt: skip
+    # Left out, they are what the driver takes them to be: the local socket, and whoever runs this.
+    known = {"host": "", "port": "5432", "user": getpass.getuser(), **known}
+    if not known.get("dbname"):
+        raise Refused(f"the warehouse of {environment} names no database", hint="set `database` on its connection")
     names = {name: f"LANEWISE_DBT_{name.upper()}" for name in known}
     output: dict[str, Any] = {"type": "postgres", "threads": threads, "password": _variable(PASSWORD)}
     output |= {name: _variable(variable, number=name in _NUMBERS) for name, variable in names.items()}
