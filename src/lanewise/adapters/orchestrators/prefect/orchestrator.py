@@ -79,7 +79,7 @@ class PrefectOrchestrator:
         run, _ = runs.wait(self._waiting, runs.start_once(self._server, deployment, body))
         message = str((run.get("state") or {}).get("message") or "")
         if run["state_type"] != "COMPLETED":
-            lines = [line for line in self._server.lines(str(run["id"])) if line.strip()]
+            lines = [line for line in runs.lines(self._server, run) if line.strip()]
             self._server.remove(deployment)
             why = _OUR_OWN.sub("", message) if run["state_type"] == "FAILED" else " / ".join([message, *lines[-1:]])
             raise Refused(f"build {served.build[7:15]} does not load in Prefect: {self._redact(why)}",
@@ -154,7 +154,7 @@ class PrefectOrchestrator:
         identifier = runs.start_once(self._server, str(found["id"]), _asked(launch))
         run, timed_out = runs.wait(self._waiting, identifier, launch.timeout)
         judged = runs.findings(self._server, identifier)
-        lines = [self._redact(line) for line in self._server.lines(identifier)]
+        lines = [self._redact(line) for line in runs.lines(self._server, run)]
         runs.write_log(lines, launch.log, " ".join(f"{key}={value}" for key, value in _labels(launch).items()))
         message = self._redact(str((run.get("state") or {}).get("message") or ""))
         well = run["state_type"] == "COMPLETED" and all(one.passed or not one.severe for one in judged)

@@ -14,7 +14,8 @@ from lanewise.errors import OrchestratorUnavailable, OutsideBroke
 
 _POLL = 0.5  # seconds
 _TAIL = 40  # lines
-_SETTLING = 6.0  # seconds: task runs reach the server as events, a moment after their flow run has ended
+_SETTLING = 6.0  # seconds: task runs and logs reach the server a moment after their flow run has ended
+_FLOW_LOG = "prefect.flow_runs"
 _ENDING = 40.0  # seconds that a worker has to end a process before the run is given up for ended
 TOLERATED = "lanewise/may-fail"
 """A task's tag: it may fail, and the run counts."""
@@ -103,6 +104,17 @@ def _finding(task: Found) -> Finding:
     passed = task["state_type"] == "COMPLETED" if over else None
     message = "" if passed else str(state.get("message") or task.get("state_name") or "")
     return Finding(str(task["name"]), "task", passed, TOLERATED not in (task.get("tags") or ()), message)
+
+
+def lines(server: Server, run: Found) -> list[str]:
+    """What a flow run that is over logged, at most its last 200 entries."""
+    deadline = time.monotonic() + _SETTLING
+    while True:
+        found = server.logs(str(run["id"]))
+        told = any(one["name"] == _FLOW_LOG and str(one["message"]).startswith("Finished in state") for one in found)
+        if told or run["state_type"] not in {"COMPLETED", "FAILED"} or time.monotonic() > deadline:
+            return [line for one in found for line in str(one["message"]).splitlines()]
+        time.sleep(_POLL)
 
 
 def write_log(lines: list[str], log: Path, label: str) -> None:

@@ -102,7 +102,8 @@ class Server:
 
     def end(self, identifier: str, state: str, reason: str) -> None:
         """Ask for CANCELLING (its worker ends the process) or set CANCELLED (nothing runs yet, or nobody answers)."""
-        body = {"state": {"type": state, "message": reason}, "force": state == "CANCELLED"}
+        named = {"type": state, "name": state.capitalize(), "message": reason}  # workers listen for the name
+        body = {"state": named, "force": state == "CANCELLED"}
         answer = self._rest.post(f"/api/flow_runs/{identifier}/set_state", body)
         if answer.status != 404:
             self._done(answer, "end a flow run")
@@ -117,11 +118,10 @@ class Server:
         body = {"flow_runs": {"id": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
         return self._many(self._rest.post("/api/task_runs/filter", body), "list task runs")
 
-    def lines(self, run: str) -> list[str]:
-        """The last 200 lines that a flow run logged, oldest first."""
+    def logs(self, run: str) -> list[Found]:
+        """The last 200 entries of a flow run's log, oldest first."""
         body = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_DESC", "limit": 200}
-        found = self._many(self._rest.post("/api/logs/filter", body), "read a log")
-        return [line for one in reversed(found) for line in str(one["message"]).splitlines()]
+        return self._many(self._rest.post("/api/logs/filter", body), "read a log")[::-1]
 
     def _done(self, answer: Answer, what: str) -> Found:
         self._demand(answer, what)
