@@ -8,6 +8,6 @@
       - python_module: lanewise.integrations.dagster.candidate
 
 ``live`` loads the ``Definitions`` in ``definitions.py`` of the live build, from its verified folder; ``candidate``
-those of every build that a promotion looks at, each as a repository of its own. A run remembers its build by name, so
-that all its processes load that one, whatever the sign says by then.
+those of every build that a promotion looks at, each as a repository of its own. A run is begun with
+the build that its location has loaded then, and all its processes load that one, whatever the sign says by then.
 """

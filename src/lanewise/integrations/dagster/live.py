@@ -1,7 +1,7 @@
 """The code location of the live build: ``python_module: lanewise.integrations.dagster.live``.
 
-Dagster remembers a run's code by the name of an attribute of this module. The name holds the build's digest, so the
-processes of a run load the build that the run was made for, even when another one is live by then.
+Dagster tells the processes of a run where its code is by the name of an attribute of this module. The name holds the
+build's digest, so that they all load the build that the run was begun with, even when another one is live by then.
 """
 
 from __future__ import annotations

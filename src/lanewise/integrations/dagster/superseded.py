@@ -1,5 +1,5 @@
-"""Runs that were made before another build went live and began after: they are refused, and the live build runs them
-instead. Without this, what the clock started in those seconds would be lost."""
+"""Runs that a location began with the build before, since it had not yet seen that another one is live: they are
+refused, and the live build runs them instead. Without this, what the clock started in those seconds would be lost."""
 
 from __future__ import annotations
 

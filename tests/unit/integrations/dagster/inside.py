@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dagster import build_schedule_context
+from dagster import DagsterInstance, DagsterRun, build_schedule_context, build_sensor_context
 
 from lanewise.integrations.dagster import candidate, live, loading
 
@@ -42,6 +42,18 @@ def ticked(repository):
     return [[one.partition_key, one.tags.get("lanewise/build")] for one in requests]
 
 
+def started_instead(repository):
+    """What the live build runs in place of a run that was refused to another build."""
+    clock = {"dagster/partition": "2013-01-02", "dagster/schedule_name": "sales_schedule"}
+    tags = {"lanewise/superseded": "prod", "lanewise/run": "live-dg-1", "team": "shop", **clock}
+    with DagsterInstance.ephemeral() as instance:
+        for build, run in (("sha256:other", "r1"), (repository.get_job("sales").tags["lanewise/build"], "r2")):
+            instance.add_run(DagsterRun("sales", run_id=run, tags={**tags, "lanewise/build": build}))
+        with build_sensor_context(instance=instance, repository_def=repository) as context:
+            found = repository.get_sensor_def("lanewise_superseded").evaluate_tick(context)
+    return [[one.run_key, one.job_name, dict(one.tags)] for one in found.run_requests]
+
+
 def main(wanted):
     found = {"candidates": [], "live": [], "ticks": []}
     file = Path(os.environ["LANEWISE_HOME"]) / "signs/prod.json"
@@ -54,6 +66,7 @@ def main(wanted):
         file.write_text(json.dumps({**sign, "live": {**sign["live"], "schedule": schedule}}))
         found["live"].append(told(lambda: getattr(live, dir(live)[0])))
         found["ticks"].append(ticked(getattr(live, dir(live)[0])))
+    found["instead"] = started_instead(getattr(live, dir(live)[0]))
     found["pointers"] = [dir(live), dir(candidate)]
     return found
 

@@ -144,6 +144,15 @@ def test_the_clock_starts_the_newest_day_that_has_ended(found: dict[str, Any]):
     assert written[0][0] == cron[0][0] == "2013-01-05"
 
 
+def test_a_run_that_was_refused_to_another_build_is_run_by_the_live_one(found: dict[str, Any]):
+    run_key, job, tags = found["instead"][0]
+    assert len(found["instead"]) == 1  # the live build's own runs are not run again
+    assert (run_key, job) == ("r1", "sales")
+    kept = {key: value for key, value in tags.items() if not key.startswith(("dagster/sensor", "dagster/run_key"))}
+    assert kept.items() >= {"team": "shop", "dagster/partition": "2013-01-02", "lanewise/instead_of": "r1"}.items()
+    assert not {"lanewise/superseded", "lanewise/run", "dagster/schedule_name"} & set(tags)
+
+
 def test_what_another_build_could_not_run_any_more_is_looked_after(found: dict[str, Any]):
     assert found["live"][0]["sensors"] == {"arrivals": "STOPPED", "lanewise_superseded": "RUNNING"}
 

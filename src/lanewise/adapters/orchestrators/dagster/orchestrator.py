@@ -92,8 +92,9 @@ class DagsterOrchestrator:
 
     def adopt(self, served: Served) -> None:
         """See ``Orchestrator.adopt``: the live location loads it. Runs of the former build that are under way end, and
-        Lanewise refuses what they wrote; those that begin later are refused before they compute, and the live
-        location's sensor ``lanewise_superseded`` has the new build run them."""
+        Lanewise refuses what they wrote. Queued ones are begun with the new build, wholly, and relabelled; one that a
+        location begins before it has seen the new build is refused before it computes, and run again by the new one
+        (the sensor ``lanewise_superseded``)."""
         found = self._live.look().of(served.build)
         if found is None or found.config != served.config:
             found = self._loaded(self._live, served.build, served.config)
