@@ -62,6 +62,7 @@ def test_the_commands_that_carried_a_promotion_on_told_of_one_trace(story: Story
     assert [root.attributes["deployment.id"] for root in roots] == ["prod-1", "prod-2"]
     assert len({trace(root) for root in roots}) == 2
     ids = [span.message.span_id for span in story.told.spans]
+    assert {(len(span.message.trace_id), len(span.message.span_id)) for span in story.told.spans} == {(16, 8)}
     assert len(ids) == len(set(ids))
     mine = [span for span in story.told.spans if trace(span) == trace(roots[1])]
     in_order = sorted(mine, key=lambda span: (span.message.start_time_unix_nano, span.message.end_time_unix_nano))
