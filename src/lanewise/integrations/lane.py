@@ -4,6 +4,7 @@ have what Lanewise needs, and its identity need not have the right to publish.""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from typing import Any
@@ -32,13 +33,19 @@ def abandon(sign: Sign, run: str, reason: str) -> None:
     ask(sign, "scheduled", "abandon", sign.environment, "--id", run, "--reason", reason)
 
 
+def _variables() -> dict[str, str]:
+    """This process's own, short of what would put the build's modules, or this interpreter's, in the place of lane's:
+    lane has the right to publish, and the build's code has not."""
+    return {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
+
+
 def ask(sign: Sign, *words: str) -> dict[str, Any]:
     """One command of ``lane`` in the sign's project; its JSON. Raises the error that its exit code stands for, with
     what it said."""
     try:
         done = subprocess.run(  # noqa: S603 - our own program, found by the sign that it wrote
             [*sign.lane, *words, "--format", "json"],
-            cwd=sign.home, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            cwd=sign.home, env=_variables(), stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
     except OSError as error:
         hint = f"`lane follow {sign.environment}` on this machine writes down how"

@@ -224,6 +224,9 @@ def test_schedules_are_those_of_the_environment(prefect: PrefectServer, ground: 
 
     orchestrator.adopt(scheduled(served, "as written"))
     assert (crons(), orchestrator.standing().scheduled) == ([("0 2 * * *", True)], True)
+    before = prefect.deployment(ground.project, "prod")["updated"]
+    orchestrator.adopt(scheduled(served, "as written"))
+    assert prefect.deployment(ground.project, "prod")["updated"] == before
     orchestrator.adopt(scheduled(served, "30 4 * * *"))
     assert (crons(), orchestrator.standing().scheduled) == ([("30 4 * * *", True)], True)
     orchestrator.adopt(scheduled(served, "paused"))

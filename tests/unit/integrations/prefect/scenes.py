@@ -14,7 +14,9 @@ from lanewise.errors import LaneError
 from lanewise.integrations.prefect.flow import load
 
 STUB = """\
-import json, sys
+import json, os, sys
+if "PYTHONPATH" in os.environ:
+    sys.exit("the build's own modules would stand in for those of lane")
 open({calls!r}, "a").write(json.dumps(sys.argv[2:3] + [a for a in sys.argv if a.startswith("why:")]) + "\\n")
 if sys.argv[2] == "publish" and {refuses}:
     print("error: its data did not pass audit", file=sys.stderr)
@@ -59,7 +61,7 @@ def play(folder: Path, scene: dict) -> dict:
     home.parent.mkdir()
     home.symlink_to(folder)
     given = {
-        "LANEWISE_HOME": str(home), "LANEWISE_ENV": "prod", "LANEWISE_BUILD": BUILD, "LANEWISE_PURPOSE": "scheduled",
+        "PYTHONPATH": str(folder), "LANEWISE_HOME": str(home), "LANEWISE_ENV": "prod", "LANEWISE_BUILD": BUILD, "LANEWISE_PURPOSE": "scheduled",
         "LANEWISE_PREFECT_ENTRY": "main.py:main", "LANEWISE_PREFECT_BEGUN": "live-pf-1",
         "LANEWISE_PREFECT_PARTITIONS": '["2013-01-05"]', "LANEWISE_PREFECT_REFUSED": "", **scene.get("env", {}),
     }  # fmt: skip

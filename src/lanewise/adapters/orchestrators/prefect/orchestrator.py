@@ -168,8 +168,10 @@ class PrefectOrchestrator:
 
 
 def _same(found: Found, wanted: dict[str, Any]) -> bool:
-    name = f"{posted.LABEL}specification"
-    return bool((found.get("labels") or {}).get(name) == wanted["labels"][name])
+    """Whether a deployment is as it was posted; one that somebody has deployed over is not."""
+    name, labels = f"{posted.LABEL}specification", found.get("labels") or {}
+    own = ("version", "entrypoint", "pull_steps", "paused")
+    return labels.get(name) == wanted["labels"][name] and all(found.get(one) == wanted[one] for one in own)
 
 
 def _of(deployment: Found, states: tuple[str, ...]) -> Found:
