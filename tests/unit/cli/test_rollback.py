@@ -61,7 +61,9 @@ def test_as_json_it_is_one_document_also_with_rerun(released: tuple[Terminal, st
     terminal, _, _ = released
     terminal.lane("run", "prod", "--partition", "2013-01-05")
     found = terminal.lane("rollback", "prod", "--rerun", "--format", "json").json
-    assert list(found) == ["environment", "left", "back", "map", "seconds", "missing", "taken_over", "stale"]
+    assert list(found) == [
+        "environment", "left", "back", "map", "seconds", "missing", "taken_over", "stale", "unsettled",
+    ]  # fmt: skip
     assert found["missing"]["orders_daily"] == ["2013-01-05"]
 
 
