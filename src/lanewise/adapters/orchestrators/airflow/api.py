@@ -84,8 +84,9 @@ class Api:
         self._ask("PATCH", f"/dags/{_word(dag)}", {"is_paused": False})
 
     def parse_again(self, dag: Dag) -> None:
-        """Ask the dag-processor to look at the DAG's bundle now, not after its refresh interval."""
-        self._ask("PUT", f"/parseDagFile/{_word(dag.file_token)}", nothing=404)
+        """Ask the dag-processor to look at the DAG's bundle now, not after its refresh interval. 409: it has been asked
+        already, and has not got round to it."""
+        self._send("PUT", f"/parseDagFile/{_word(dag.file_token)}", accept=(404, 409))
 
     def import_errors(self, part: str) -> tuple[tuple[str, str], ...]:
         """(file, what was said) of each file whose path has ``part`` in it and that did not load."""
