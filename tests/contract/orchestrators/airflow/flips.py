@@ -1,69 +1,44 @@
-"""What the tests of a moving bundle need: builds whose code says which it is, slow to parse, and a ``lane`` that opens
-rooms without a project."""
+"""Builds whose code says which it is, and which take their time to parse, and tell when they are parsed."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 
-# Which build the code is, its parse, and what a run of it did: one line a task, from the task's own process.
-PIPELINE = """
+# What each task of a run was, from its own process: the run, the letter in its code, and the build that it was told.
+_PIPELINE = """
 import pathlib, time
 from datetime import timedelta
 
 import lanewise
 from airflow.sdk import DAG, DeltaTriggerTimetable, task
 
+pathlib.Path({log!r} + "-{name}-is-parsed").touch()
 time.sleep({slow})
 lane = lanewise.current()
-with DAG("flights", schedule=DeltaTriggerTimetable(timedelta(seconds=10)), max_active_runs=2):
-    @task(task_id="only_{name}")
-    def compute(dag_run=None):
-        with lane.run() as run, pathlib.Path({log!r}).open("a") as file:
-            file.write(f"{{dag_run.run_id}} {name} {{lane.build}} {{run.partitions}}\\n")
-    compute()
-"""
-
-# A `lane` that answers `scheduled begin` and the others from the files it is given, and says what it was asked.
-STUB = """
-import json, pathlib, sys
-words, home = sys.argv[1:], pathlib.Path.cwd()
-with open({said!r}, "a") as file:
-    file.write(json.dumps(words) + "\\n")
-asked = dict(zip(words[2::], words[3::]))
-if words[1] == "begin":
-    sign = json.loads((home / "signs" / f"{{words[2]}}.json").read_text())
-    if sign["live"]["build"] != asked["--build"]:
-        sys.stderr.write("another build is live now\\n")
-        sys.exit(1)
-    document = json.loads((home / "compiled" / asked["--build"][7:] / f"{{words[2]}}.json").read_text())
-    days = [value for name, value in zip(words, words[1:]) if name == "--partition"]
-    document["run"] = {{"id": asked["--id"], "purpose": "scheduled", "partitions": days, "tables": [], "declared": {{}},
-                       "promotion": ""}}
-    document["engine"] = {{"type": "none"}}
-    path = home / "runs" / f"{{asked['--id']}}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document))
-    print(json.dumps({{"compiled": str(path)}}))
-else:
-    print("{{}}")
+with DAG("clocked", schedule=DeltaTriggerTimetable(timedelta(seconds=10)), max_active_runs=2):
+    @task
+    def say(dag_run=None):
+        with pathlib.Path({log!r}).open("a") as file:
+            file.write(f"{{dag_run.run_id}} {name} {{lane.build}}\\n")
+    say.override(task_id="first_{name}")() >> say.override(task_id="second_{name}")()
 """
 
 
 def pipeline(name: str, log: Path, *, slow: float) -> dict[str, str]:
-    """The files of a build that calls itself ``name`` and takes ``slow`` seconds to parse."""
-    return {"pipelines/flights.py": PIPELINE.format(name=name, log=str(log), slow=slow)}
+    """The files of a build that calls itself ``name`` and takes ``slow`` seconds to parse. Its DAG is no entry, so no
+    run of it has anything to publish."""
+    return {"pipelines/clocked.py": _PIPELINE.format(name=name, log=str(log), slow=slow)}
 
 
-def stub_lane(folder: Path) -> list[str]:
-    """How the stub is started; what it was asked is a line of JSON each in ``folder/said``."""
-    script = folder / "lane_stub.py"
-    script.write_text(STUB.format(said=str(folder / "said")))
-    return [sys.executable, str(script)]
+def parsing(name: str, log: Path) -> bool:
+    """Whether a parse of that build has begun since this was asked last."""
+    mark = Path(f"{log}-{name}-is-parsed")
+    found = mark.exists()
+    mark.unlink(missing_ok=True)
+    return found
 
 
-def said(folder: Path) -> list[list[str]]:
-    """What the stub was asked."""
-    file = folder / "said"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+def ran(log: Path) -> list[tuple[str, str, str]]:
+    """(DAG run, the letter in its code, the build that it was told) of each task that ran."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [(run, letter, build) for run, letter, build in (line.split(" ") for line in lines)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.contract.orchestrators.airflow.airflow_server import REPOSITORY, AirflowServer
-from tests.contract.orchestrators.airflow.flips import pipeline, stub_lane
+from tests.contract.orchestrators.airflow.flips import parsing, pipeline, ran
 from tests.contract.orchestrators.airflow.signposts import Signposts
 
 QUICK = {"AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "0",
@@ -68,9 +68,9 @@ def version(airflow: AirflowServer) -> str:
     return str(rows[0][0]) if rows else ""
 
 
-def prepared(root: Path) -> tuple[Signposts, list[str]]:
-    signs = Signposts(root, lane=stub_lane(root))
-    builds = [signs.lay_out(pipeline(name, root / "ran", slow=0.3)) for name in ("a", "b")]
+def prepared(root: Path, slow: float = 0.3) -> tuple[Signposts, list[str]]:
+    signs = Signposts(root)
+    builds = [signs.lay_out(pipeline(name, root / "ran", slow=slow)) for name in ("a", "b")]
     signs.show(live=builds[1])
     return signs, builds
 
@@ -85,31 +85,28 @@ def test_fifty_flips_under_a_schedule_store_and_run_every_build_under_its_own_na
     with server.started() as airflow, Watch(airflow) as watch:
         airflow.until(lambda: watch.seen, "the first parse")
         longest = flip(airflow, signs, builds, 50)
-        airflow.until(lambda: len(ran(tmp_path)) > 3, "some runs")
+        airflow.until(lambda: len(ran(tmp_path / "ran")) > 5, "some runs")
         airflow.until(lambda: watch.seen[-1] == (builds[1], builds[1]), "the last build's parse")
         versions = dict(airflow.query("select run_id, bundle_version from dag_run"))
     assert not mislabelled(watch)
     assert len(watch.seen) >= 45, "the flips went by unseen"
     letters = dict(zip(builds, "ab", strict=True))
-    assert all(letters[versions[run]] == letter and build == versions[run] for run, letter, build in ran(tmp_path))
-    print(f"50 flips, {len(watch.seen)} changes stored, {len(ran(tmp_path))} runs, longest flip {longest:.1f} s")
+    for run, letter, build in ran(tmp_path / "ran"):
+        assert (letters[versions[run]], versions[run]) == (letter, build), f"{run} mixes two builds"
+    print(f"50 flips, {len(watch.seen)} changes stored, {len(versions)} runs, longest flip {longest:.1f} s")
 
 
 def test_without_the_drain_old_code_is_stored_under_the_new_name(tmp_path: Path) -> None:
-    signs, builds = prepared(tmp_path)
+    signs, builds = prepared(tmp_path, slow=2)
     server = AirflowServer(tmp_path / "airflow", home=signs.home, environment="prod", bundles=UNDRAINED,
                            variables=QUICK | {"PYTHONPATH": str(REPOSITORY)})  # fmt: skip
     with server.started(parser_only=True) as airflow, Watch(airflow) as watch:
         airflow.until(lambda: watch.seen, "the first parse")
-        for _ in range(5):
-            flip(airflow, signs, builds, 2)
+        for number in range(6):
+            parsing("ba"[number % 2], tmp_path / "ran")
+            airflow.until(lambda name="ba"[number % 2]: parsing(name, tmp_path / "ran"), "a parse", every=0.02)
+            flip(airflow, signs, builds[number % 2 :], 1)
+            time.sleep(2)
             if mislabelled(watch):
                 break
     assert mislabelled(watch)
-
-
-def ran(root: Path) -> list[tuple[str, str, str]]:
-    """(DAG run, the letter in its code, what Lanewise told it to be) of each run that came to write."""
-    file = root / "ran"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [(run, letter, build) for run, letter, build, _ in (line.split(" ", 3) for line in lines)]
