@@ -7,6 +7,7 @@ what is computed anew is audited anew. Both do nothing in a run that Lanewise ha
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -22,6 +23,7 @@ from lanewise.runtime.sign import read_sign
 
 log = logging.getLogger(__name__)
 _BROKEN = frozenset({"failed", "upstream_failed"})
+_NUMBER = re.compile(r"_\d+$")
 
 
 class Begin(BaseOperator):  # type: ignore[misc]  # Airflow is not installed where types are checked
@@ -69,7 +71,7 @@ class Publish(BaseOperator):  # type: ignore[misc]  # as above
             log.info("Lanewise started this run, and judges its output")
             return None
         found = context["ti"].get_task_states(dag_id=run.dag_id, run_ids=[run.run_id]).get(run.run_id, {})
-        states = {task: str(state) for task, state in found.items() if task not in {BEGIN, PUBLISH}}
+        states = states_that_count(found, context["dag"])
         sign = read_sign(self.place.home, self.place.environment)
         identifier = live_run(run.dag_id, run.run_id)
         reason = _fault(states)
@@ -87,6 +89,14 @@ class Publish(BaseOperator):  # type: ignore[misc]  # as above
 def late(context: Any = None, **kwargs: Any) -> None:  # noqa: ARG001 - Airflow's
     """What a missed deadline (the setting ``sla``) calls."""
     log.warning("lanewise: a run has missed its deadline (setting sla): %s", kwargs.get("labels", ""))
+
+
+def states_that_count(found: dict[str, Any], dag: Any) -> dict[str, str]:
+    """The states of the run's tasks, short of Lanewise's own and of teardowns, whose failure is none of the run's
+    unless the DAG says so. A mapped task's name ends with its number."""
+    left_out = {BEGIN, PUBLISH}
+    left_out |= {task.task_id for task in dag.tasks if task.is_teardown and not task.on_failure_fail_dagrun}
+    return {name: str(state) for name, state in found.items() if not {name, _NUMBER.sub("", name)} & left_out}
 
 
 def _fault(states: dict[str, str]) -> str:

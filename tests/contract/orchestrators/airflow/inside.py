@@ -15,6 +15,7 @@ from airflow.sdk.definitions.connection import Connection
 from airflow.serialization.serialized_objects import DagSerialization
 
 from lanewise.integrations import airflow as glue
+from lanewise.integrations.airflow.tasks import states_that_count
 
 KEPT: dict[str, Any] = {}
 
@@ -64,9 +65,17 @@ def variable(name: str, **kwargs: Any) -> Any:
     return glue.LanewiseSecrets(**kwargs).get_variable(name)
 
 
+def counting(states: dict[str, str], **kwargs: Any) -> dict[str, str]:
+    """Of a run of the live DAG ``flights`` in these states, those that decide whether it is published."""
+    found = glue.LanewiseBundle(name="lanewise", **kwargs)
+    found.initialize()
+    bag = BundleDagBag(dag_folder=str(found.path), bundle_path=found.path, bundle_name="lanewise", safe_mode=False)
+    return states_that_count(states, bag.dags["flights"])
+
+
 def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    answers, known = os.fdopen(os.dup(1), "w"), (dags, connection, variable)
+    answers, known = os.fdopen(os.dup(1), "w"), (dags, connection, variable, counting)
     os.dup2(2, 1)  # whatever Airflow prints is no answer
     doing: dict[str, Callable[..., Any]] = {each.__name__: each for each in known}
     for line in sys.stdin:

@@ -96,6 +96,15 @@ def test_the_live_entry_is_labelled_governed_and_audited(ask: Ask, signs: Signpo
     assert set(found["dags"]["by_key"]["tasks"]) == {"one"}, "it is not the entry"
 
 
+def test_a_failed_teardown_keeps_nothing_from_being_published(ask: Ask, signs: Signposts) -> None:
+    lines = "    @teardown\n    def tidy(): pass\n    load() >> each.expand(number=[1, 2]) >> tidy()\n"
+    written = DAG.replace("    load() >> each.expand(number=[1, 2])\n", lines).replace("task\n", "task, teardown\n", 1)
+    signs.show(live=signs.lay_out({**FILES, "pipelines/flights.py": written}))
+    states = {"lanewise_begin": "success", "load": "success", "each_0": "success", "each_1": "failed", "tidy": "failed"}
+    found = ask("counting", states=states, home=str(signs.home))
+    assert found == {"load": "success", "each_0": "success", "each_1": "failed"}
+
+
 def test_a_candidate_stands_apart_and_starts_nothing(ask: Ask, signs: Signposts) -> None:
     build = signs.lay_out(FILES, settings=SETTINGS)
     signs.show(live=build, candidates=[build], settings=SETTINGS)
