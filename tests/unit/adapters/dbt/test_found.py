@@ -23,7 +23,8 @@ FILES = tuple(BuildFile(f"models/{name}.sql", 1, f"sha256:{name}") for name in "
 
 def model(name: str, *parents: str, **more: Any) -> dict[str, Any]:
     return {
-        "name": name, "resource_type": "model", "package_name": "shop", "original_file_path": f"models/{name}.sql",
+        "name": name, "unique_id": f"model.shop.{name}", "resource_type": "model", "package_name": "shop",
+        "original_file_path": f"models/{name}.sql",
         "checksum": {"name": "sha256", "checksum": f"sum-of-{name}"}, "raw_code": f"select {name}", "columns": {},
         "config": {"materialized": "table"}, "unrendered_config": {},
         "depends_on": {"nodes": list(parents), "macros": []}, **more,
@@ -73,6 +74,15 @@ def test_a_macro_and_a_setting_fork_the_tables_that_ask_for_them():
     for after in (versions(manifest(A, b, macros={"cents": "x"}), rate=2, other=1),
                   versions(manifest(A, b, macros={"cents": "y"}), rate=1, other=1)):  # fmt: skip
         assert (after["a"] == before["a"], after["b"] == before["b"]) == (True, False)
+
+
+def test_a_changed_test_has_the_tables_that_it_looks_at_computed_anew():
+    def found(text: str) -> dict[str, str]:
+        test = model("t", "model.shop.b", resource_type="test", raw_code=text)
+        return versions(manifest(A, B, test))
+
+    before, after = found("select 1"), found("select 2")
+    assert (after["a"] == before["a"], after["b"] == before["b"]) == (True, False)
 
 
 def test_a_lineage_is_believed_of_its_own_files_alone():

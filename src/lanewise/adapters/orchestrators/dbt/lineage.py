@@ -16,6 +16,7 @@ from lanewise.publication.lineage import files_digest
 
 _COMMON = ("vars", "on-run-start", "on-run-end", "dispatch", "flags", "quoting")
 _DESCRIBING = frozenset({"tags", "meta", "docs", "description", "grants", "group", "access", "enabled", "query_tag"})
+_JUDGING = ("severity", "warn_if", "error_if", "fail_calc", "where", "limit")
 _VAR = re.compile(r"\bvar\(\s*['\"]([^'\"]+)['\"]")
 _COMPUTING = ("model", "seed")
 _BUILTIN = frozenset({"dbt", "dbt_duckdb", "dbt_postgres"})
@@ -42,6 +43,7 @@ class _Reading:
         self._files = files
         self._macros: Mapping[str, Any] = manifest["macros"]
         self._project = manifest["metadata"]["project_name"]
+        self._tests = self._tests_by_node()
 
     def nodes(self) -> dict[str, LineageNode]:
         """Everything that another node may be computed from; tests are not among it."""
@@ -64,11 +66,26 @@ class _Reading:
             "hooks": [[hook.get("sql") for hook in node["config"].get(key) or ()] for key in ("pre-hook", "post-hook")],
             "contract": [columns, node.get("constraints")] if contract.get("enforced") else None,
             "macros": {name: digest(macro["macro_sql"]) for name, macro in macros.items()},
+            "tests": self._tests.get(node["unique_id"], []),
             "package": "" if node["package_name"] == self._project else node["package_name"],
         }
         variables = sorted({name for text in texts for name in _VAR.findall(text)})
         parents = tuple(sorted(node.get("depends_on", {}).get("nodes", ())))
         return LineageNode(self._checksum(node), digest(rest), parents, tuple(variables))
+
+    def _tests_by_node(self) -> dict[str, list[str]]:
+        """dbt tests what it computes: a changed test has the tables that it looks at computed anew, or nobody would
+        know what it says of them."""
+        found: dict[str, list[str]] = {}
+        data = [node for node in self._manifest["nodes"].values() if node["resource_type"] == "test"]
+        units = list(self._manifest.get("unit_tests", {}).values())
+        for test in [*data, *units]:
+            config = {key: (test.get("unrendered_config") or {}).get(key) for key in _JUDGING}
+            macros = {name: digest(macro["macro_sql"]) for name, macro in self._called(test).items()}
+            said = [test.get(key) for key in ("raw_code", "test_metadata", "given", "expect", "overrides")]
+            for name in test.get("depends_on", {}).get("nodes", ()):
+                found.setdefault(name, []).append(digest([said, config, macros]))
+        return {name: sorted(digests) for name, digests in found.items()}
 
     def _checksum(self, node: Mapping[str, Any]) -> str:
         """dbt's own; of a large seed dbt sums up the path alone, so there it is the file's."""
