@@ -1,5 +1,4 @@
-"""The page about Dagster, typed as a reader would, with the workspace that it shows: the webserver and the daemon start
-the code locations, and steps are processes of their own."""
+"""The page about Dagster, typed as a reader would, with code servers as its last part shows them."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ def test_the_page_does_what_it_says(tmp_path: Path):
     shell = Shell(tmp_path / "project", tmp_path / "home")
     shutil.copytree(REPOSITORY / "examples", shell.cwd / "examples", ignore=shutil.ignore_patterns("data", ".lanewise"))
     home = shell.cwd / "flights/.lanewise"
-    server = DagsterServer(tmp_path / "dagster", home=home, environment="dev", code_servers=False)
+    server = DagsterServer(tmp_path / "dagster", home=home, environment="dev")
     config = shell.cwd / "examples/flights-dagster/environments.yaml"
     config.write_text(config.read_text().replace("http://127.0.0.1:3000", server.url))
     transcript: list[str] = []

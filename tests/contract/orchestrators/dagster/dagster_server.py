@@ -26,7 +26,6 @@ LIVE, CANDIDATE = "lanewise.integrations.dagster.live", "lanewise.integrations.d
 DAEMON = """\
 import dagster._daemon.controller as controller
 controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 1  # it looks at backfills every 30 s, which no test waits for
-controller.RELOAD_WORKSPACE_INTERVAL = 10  # and for new code every 60 s, where it starts the locations itself
 from dagster._daemon.cli import main
 main()
 """
@@ -42,15 +41,15 @@ run_coordinator:
 class DagsterServer:
     """One Dagster for one environment of the project whose ``.lanewise`` folder is ``home``.
 
-    ``variables`` are further environment variables of its processes. ``code_servers``: the two locations are code
-    servers of their own, as in production; otherwise the webserver and the daemon each start them (``dagster dev``).
+    ``variables`` are further environment variables of its processes. The two locations are code servers of their own,
+    as in production: what ``dagster dev`` starts follows a promotion within a minute, which no test waits for.
     """
 
-    def __init__(self, folder: Path, *, home: Path, environment: str, variables: Mapping[str, str] | None = None,
-                 code_servers: bool = True) -> None:  # fmt: skip
+    def __init__(
+        self, folder: Path, *, home: Path, environment: str, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.port, *self._ports = free_ports(3)
-        self._code_servers = code_servers
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LANEWISE", "DAGSTER"))}
         self._variables = {
@@ -79,12 +78,11 @@ class DagsterServer:
     def start(self) -> None:
         make_database = "from dagster import DagsterInstance; DagsterInstance.get()"  # two who make it at once fall out
         subprocess.run([str(BIN / "python"), "-c", make_database], cwd=self.folder, env=self._variables, check=True)
-        if self._code_servers:
-            for module, port in zip((LIVE, CANDIDATE), self._ports, strict=True):
-                self._begin(module.rpartition(".")[2], BIN / "dagster", "code-server", "start", "-m", module,
-                            "-h", "127.0.0.1", "-p", str(port), "-d", str(self.folder))  # fmt: skip
-            for port in self._ports:
-                _until(lambda port=port: _listens(port), "a code server", self)  # type: ignore[misc]
+        for module, port in zip((LIVE, CANDIDATE), self._ports, strict=True):
+            self._begin(module.rpartition(".")[2], BIN / "dagster", "code-server", "start", "-m", module,
+                        "-h", "127.0.0.1", "-p", str(port), "-d", str(self.folder))  # fmt: skip
+        for port in self._ports:
+            _until(lambda port=port: _listens(port), "a code server", self)  # type: ignore[misc]
         self.start_webserver()
         self.start_daemon()
 
@@ -122,8 +120,6 @@ class DagsterServer:
         return "\n".join(f"== {path.name}\n{path.read_text()[-4000:]}" for path in sorted(self.folder.glob("*.log")))
 
     def _locations(self) -> list[dict[str, Any]]:
-        if not self._code_servers:
-            return [{"python_module": LIVE}, {"python_module": CANDIDATE}]
         return [
             {"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": module}}
             for module, port in zip((LIVE, CANDIDATE), self._ports, strict=True)

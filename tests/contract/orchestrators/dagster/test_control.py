@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lanewise.adapters.orchestrators.dagster import locations
+from lanewise.adapters.orchestrators.dagster import locations, orchestrator
 from lanewise.adapters.orchestrators.dagster.graphql import GraphQL
 from lanewise.adapters.orchestrators.dagster.locations import Location
+from lanewise.adapters.orchestrators.dagster.orchestrator import DagsterOrchestrator, Place
 from lanewise.adapters.orchestrators.dagster.outcome import checked, gather
-from lanewise.adapters.orchestrators.dagster.queries import BACKFILLS, EVENTS, LOOK, RELOAD
+from lanewise.adapters.orchestrators.dagster.queries import BACKFILLS, EVENTS, LAUNCH, LOOK, RELOAD, RUNS
 from lanewise.adapters.orchestrators.rest import Answer, Rest
+from lanewise.domain.run import Launch, Purpose, RunRequest
 from lanewise.errors import ConfigError, LoginRefused, OrchestratorUnavailable
 
 BUILD = f"sha256:{'a' * 64}"
 
 
+@dataclass
 class Scripted(Rest):
     """Answers each query from its list; the last answer stands for good."""
 
-    def __init__(self, answers: dict[str, list[Any]], said: list[str] | None = None) -> None:
-        super().__init__("Dagster", "http://nowhere", (said if said is not None else []).append)
-        self.answers, self.asked = answers, []
+    answers: dict[str, list[Any]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     def post(self, path: str, body: Any) -> Answer:
         self.asked.append(body["query"])
         left = self.answers[body["query"]]
         found = left.pop(0) if len(left) > 1 else left[0]
         return found if isinstance(found, Answer) else Answer(200, {"data": {"field": found}})
+
+
+def scripted(answers: dict[str, list[Any]], said: list[str] | None = None) -> Scripted:
+    return Scripted("Dagster", "http://nowhere", (said if said is not None else []).append, answers=answers)
 
 
 def event(kind: str, **more: Any) -> dict[str, Any]:
@@ -48,7 +57,7 @@ def run(status: str, step: str, day: str) -> dict[str, Any]:
 
 def gathered(runs: list[dict[str, Any]], *pages: list[dict[str, Any]]) -> Any:
     events = [{"eventConnection": {"cursor": "c", "hasMore": False, "events": page}} for page in pages]
-    return gather(GraphQL(Scripted({EVENTS: events})), runs, lambda text: text.replace("hunter2", "***"))
+    return gather(GraphQL(scripted({EVENTS: events})), runs, lambda text: text.replace("hunter2", "***"))
 
 
 def test_a_step_that_failed_for_one_day_failed_and_says_why_and_when():
@@ -79,7 +88,7 @@ def test_a_step_that_never_began_came_to_no_result():
 
 
 def location(answers: dict[str, list[Any]], said: list[str] | None = None) -> tuple[Location, Scripted]:
-    rest = Scripted(answers, said)
+    rest = scripted(answers, said)
     return Location(GraphQL(rest), "flights", "lanewise.integrations.dagster.live"), rest
 
 
@@ -133,4 +142,40 @@ def test_a_location_that_does_not_load_says_the_innermost_reason():
 )
 def test_an_answer_that_is_none_is_an_error(answer: Any, kind: type[Exception], reason: str):
     with pytest.raises(kind, match=reason):
-        GraphQL(Scripted({LOOK: [answer]})).ask(LOOK)
+        GraphQL(scripted({LOOK: [answer]})).ask(LOOK)
+
+
+def test_what_the_daemon_could_not_begin_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It follows a location within a minute; a run that comes before that has no process, and fails."""
+    monkeypatch.setattr(orchestrator.time, "sleep", lambda _seconds: None)
+    runs = [{**run("FAILURE", "SKIPPED", ""), "runId": "r1"}, {**run("SUCCESS", "SUCCESS", ""), "runId": "r2"}]
+    begun = event("EngineEvent", message="Started process for run (pid: 7).")
+    pages = [{"eventConnection": {"cursor": "c", "hasMore": False, "events": events}} for events in ([], [begun])]
+    said: list[str] = []
+    none = {"__typename": "Runs", "results": []}
+    ended = [{"__typename": "Runs", "results": [one]} for one in runs]
+    rest = scripted(
+        {
+            LOOK: [loaded()], BACKFILLS: [{"__typename": "PartitionBackfills", "results": []}], EVENTS: pages,
+            LAUNCH: [{"__typename": "LaunchRunSuccess", "run": {"runId": one["runId"]}} for one in runs],
+            RUNS: [none, ended[0], ended[0], none, ended[1], ended[1]],
+        }, said,
+    )  # fmt: skip
+    put_up(tmp_path / ".lanewise")
+    place = Place("sales", tmp_path / ".lanewise", "prod", "http://dagster")
+    outcome = DagsterOrchestrator(GraphQL(rest), place, {"live": "flights"}, str).run(launch(tmp_path))
+    assert (outcome.exit_code, outcome.url) == (0, "http://dagster/runs/r2")
+    assert rest.asked.count(LAUNCH) == 2
+    assert said == ["waiting for dagster-daemon to load build aaaaaaaa"]
+
+
+def put_up(home: Path) -> None:
+    (home / "signs").mkdir(parents=True)
+    sign = {"format": 1, "project": "sales", "environment": "prod", "home": str(home), "lane": [], "candidates": [],
+            "live": {"build": BUILD, "entry": "sales"}}  # fmt: skip
+    (home / "signs/prod.json").write_text(json.dumps(sign))
+
+
+def launch(folder: Path) -> Launch:
+    request = RunRequest("live-1", "sales", "prod", BUILD, "sha256:c", Purpose.RERUN, ("all",), ("daily",), ("run",))
+    return Launch(request, folder, folder / "live-1.json", {}, folder / "live-1.log")
