@@ -151,6 +151,12 @@ def test_a_server_that_stumbles_is_asked_again_and_one_that_fails_is_told_of():
         api(airflow, Words(now="right")).dag("flights")
 
 
+def test_a_file_that_waits_to_be_parsed_is_not_asked_for_twice():
+    with served(Airflow(lambda *_: (409, {"detail": "Unique constraint violation"}))) as airflow:
+        api(airflow, Words(now="right")).parse_again(Dag.of(dag()))
+    assert airflow.asked[-1][:2] == ("PUT", "/api/v2/parseDagFile/t")
+
+
 def test_a_server_that_stays_away_is_said_to_be():
     said: list[str] = []
     asking = api(Airflow(lambda *_: (200, None), url="http://127.0.0.1:1"), Words(now="right"), say=said.append)

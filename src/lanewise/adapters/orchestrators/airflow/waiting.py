@@ -14,7 +14,7 @@ _REMINDER = 60.0
 class Watch:
     """Paces a loop. ``say`` is told ``waiting for …`` once it takes longer than ``quiet`` seconds, then each minute."""
 
-    def __init__(self, say: Callable[[str], None], *, longest: float = LONGEST, quiet: float = 10.0) -> None:
+    def __init__(self, say: Callable[[str], None], *, longest: float = LONGEST, quiet: float = 5.0) -> None:
         self._say = say
         self._longest = longest
         self._next = quiet
