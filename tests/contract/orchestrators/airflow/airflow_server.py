@@ -89,6 +89,9 @@ class AirflowServer:
 
     def stop(self) -> None:
         """End every process that was started here, children of theirs included."""
+        for process in self._running.values():  # all at once, so that they are waited for side by side
+            with suppress(ProcessLookupError):
+                process.terminate()
         for name in list(self._running):
             self.end(name)
 
@@ -181,6 +184,7 @@ class AirflowServer:
             "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(list(bundles)),
             "SECRETS__BACKEND": SECRETS,
             "WORKERS__SECRETS_BACKEND": SECRETS,
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",  # so long an ended task keeps its slot
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
         return {
