@@ -224,13 +224,17 @@ def test_schedules_are_those_of_the_environment(prefect: PrefectServer, ground: 
 
     orchestrator.adopt(scheduled(served, "as written"))
     assert (crons(), orchestrator.standing().scheduled) == ([("0 2 * * *", True)], True)
-    before = prefect.deployment(ground.project, "prod")["updated"]
+    deployment = prefect.deployment(ground.project, "prod")
+    own, before = {"deployment_id": {"any_": [deployment["id"]]}}, deployment["updated"]
+    prefect.until(lambda: bool(prefect.runs(**own)), "the clock's own runs")
+    assert {run["deployment_version"] for run in prefect.runs(**own)} == {served.build}
     orchestrator.adopt(scheduled(served, "as written"))
     assert prefect.deployment(ground.project, "prod")["updated"] == before
     orchestrator.adopt(scheduled(served, "30 4 * * *"))
     assert (crons(), orchestrator.standing().scheduled) == ([("30 4 * * *", True)], True)
     orchestrator.adopt(scheduled(served, "paused"))
     assert (crons(), orchestrator.standing().scheduled) == ([("0 2 * * *", False)], False)
+    assert prefect.runs(**own) == []
 
 
 def test_without_a_worker_it_waits_says_so_and_takes_the_run_back(prefect: PrefectServer, ground: Ground):

@@ -20,6 +20,7 @@ from prefect.states import Completed, State
 from lanewise.errors import LaneError, Refused
 from lanewise.integrations.lane import abandon, begin, publish
 from lanewise.integrations.prefect import clock, word
+from lanewise.integrations.prefect.patience import patiently
 from lanewise.runtime.sign import Sign, read_sign
 
 
@@ -166,7 +167,8 @@ class _Room:
     def __init__(self, *, again: bool) -> None:
         if again:
             chosen = json.loads(os.environ[word.PARTITIONS])
-            word.compiled(begin(_sign(), os.environ[word.BEGUN], word.told().build, chosen))
+            run, build = os.environ[word.BEGUN], word.told().build
+            word.compiled(patiently(lambda: begin(_sign(), run, build, chosen)))
         self._over = False
 
     def __enter__(self) -> Self:
@@ -180,7 +182,7 @@ class _Room:
         if bad:
             _abandon(f"{len(bad)} of the states that the flow returned did not complete")
         else:
-            publish(_sign(), os.environ[word.BEGUN])
+            patiently(lambda: publish(_sign(), os.environ[word.BEGUN]))
         return states
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: object) -> None:

@@ -16,6 +16,7 @@ from prefect.runtime import flow_run as current
 from lanewise.errors import LaneError, NotFound
 from lanewise.integrations.lane import begin
 from lanewise.integrations.prefect import clock, word
+from lanewise.integrations.prefect.patience import patiently
 from lanewise.runtime.sign import Sign, home_of, read_sign, verify
 
 ARRIVAL = 30.0
@@ -95,7 +96,7 @@ def _begin(sign: Sign, build: str, run: Any, cut: tuple[str, str]) -> dict[str, 
     """Open a room for a run that Prefect's clock started, or a person. The labels that say so."""
     identifier = f"live-pf-{run.id}"
     chosen = clock.partitions(run.parameters, run.expected_start_time or run.created, *cut)
-    word.compiled(begin(sign, identifier, build, chosen))
+    word.compiled(patiently(lambda: begin(sign, identifier, build, chosen)))
     os.environ[word.BEGUN] = identifier
     os.environ[word.PARTITIONS] = json.dumps(chosen)
     document = json.loads(Path(os.environ["LANEWISE_COMPILED"]).read_text(encoding="utf-8"))

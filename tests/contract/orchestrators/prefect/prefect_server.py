@@ -139,7 +139,7 @@ class PrefectServer:
         body = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
         return "\n".join(one["message"] for one in self.rest("POST", "/api/logs/filter", body))
 
-    def until(self, there: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    def until(self, there: Callable[[], bool], what: str, seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
         while not there():
             for name, process in self._running.items():

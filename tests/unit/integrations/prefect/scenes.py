@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from lanewise.errors import LaneError
+from lanewise.integrations.prefect import patience
 from lanewise.integrations.prefect.flow import load
 
 STUB = """\
@@ -18,6 +19,9 @@ import json, os, sys
 if "PYTHONPATH" in os.environ:
     sys.exit("the build's own modules would stand in for those of lane")
 open({calls!r}, "a").write(json.dumps(sys.argv[2:3] + [a for a in sys.argv if a.startswith("why:")]) + "\\n")
+if sys.argv[2] == "publish" and {away} and open({calls!r}).read().count("publish") < 3:
+    print("error: the ledger is away", file=sys.stderr)
+    sys.exit(3)
 if sys.argv[2] == "publish" and {refuses}:
     print("error: its data did not pass audit", file=sys.stderr)
     sys.exit(1)
@@ -44,6 +48,7 @@ SCENES = {
     "takes partitions": {"code": "@flow\ndef main(partitions=None): open('took', 'w').write(partitions[0])",
                          "given": {"partitions": ["2013-01-05"]}},
     "takes none": {"code": "@flow\ndef main(): pass", "given": {"partitions": ["2013-01-05"]}},
+    "waits for the ledger": {"code": "@flow\ndef main(): pass", "away": True},
     "ends a process": {"code": "@flow\ndef main(): raise KeyboardInterrupt('ended')"},
 }  # fmt: skip
 
@@ -51,7 +56,14 @@ SCENES = {
 def play(folder: Path, scene: dict) -> dict:
     (folder / "signs").mkdir(parents=True)
     stub, calls = folder / "lane.py", folder / "calls"
-    stub.write_text(STUB.format(calls=str(calls), refuses=scene.get("refuses", False), compiled=str(folder / "x.json")))
+    stub.write_text(
+        STUB.format(
+            calls=str(calls),
+            refuses=scene.get("refuses", False),
+            away=scene.get("away", False),
+            compiled=str(folder / "x.json"),
+        )
+    )
     told = {"build": BUILD, "settings": {"retries": 3, "timeout": "30m"}}
     sign = {"format": 1, "project": "p", "environment": "prod", "home": str(folder), "candidates": [], "live": told,
             "lane": [sys.executable, str(stub)]}  # fmt: skip
@@ -61,7 +73,8 @@ def play(folder: Path, scene: dict) -> dict:
     home.parent.mkdir()
     home.symlink_to(folder)
     given = {
-        "PYTHONPATH": str(folder), "LANEWISE_HOME": str(home), "LANEWISE_ENV": "prod", "LANEWISE_BUILD": BUILD, "LANEWISE_PURPOSE": "scheduled",
+        "PYTHONPATH": str(folder), "LANEWISE_HOME": str(home),
+        "LANEWISE_ENV": "prod", "LANEWISE_BUILD": BUILD, "LANEWISE_PURPOSE": "scheduled",
         "LANEWISE_PREFECT_ENTRY": "main.py:main", "LANEWISE_PREFECT_BEGUN": "live-pf-1",
         "LANEWISE_PREFECT_PARTITIONS": '["2013-01-05"]', "LANEWISE_PREFECT_REFUSED": "", **scene.get("env", {}),
     }  # fmt: skip
@@ -84,5 +97,5 @@ def play(folder: Path, scene: dict) -> dict:
 
 
 if __name__ == "__main__":
-    root = Path(sys.argv[1])
+    root, patience.PAUSE = Path(sys.argv[1]), 0.1
     print(json.dumps({name: play(root / name.replace(" ", "-"), scene) for name, scene in SCENES.items()}))

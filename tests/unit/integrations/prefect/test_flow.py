@@ -51,6 +51,11 @@ def test_a_flow_whose_data_does_not_pass_has_failed_with_that_reason(scenes: dic
     assert found["calls"] == ["publish"]
 
 
+def test_publication_waits_while_the_ledger_is_away(scenes: dict[str, Any]):
+    found = scenes["waits for the ledger"]
+    assert (found["said"], found["calls"]) == (["well"], ["publish", "publish", "publish"])
+
+
 def test_each_attempt_has_a_room_of_its_own(scenes: dict[str, Any]):
     found = scenes["tries again"]
     assert found["calls"] == ["abandon", "begin", "abandon"]
