@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,10 +11,16 @@ from typing import Any
 
 import pytest
 
+from lanewise.adapters.orchestrators.airflow import AirflowOrchestrator, open_orchestrator
+from lanewise.domain.environment import Connection, Environment, SecretRef
+from lanewise.domain.run import Launch, Purpose, RunRequest
+from lanewise.domain.serving import Served
 from lanewise.runtime.airflow_names import candidate_dag
 from lanewise.testing.orchestrator_story import LATER, SECRET, VARIABLE, OrchestratorStory, Tale, total, write_project
 
+from .airflow.airflow_server import USER, AirflowServer
 from .airflow.airflow_stand import AirflowStand
+from .airflow.signposts import ENTRY, Signposts
 
 REFRESH = 1.0
 """Seconds between two refreshes of the bundles in the tests' Airflow."""
@@ -131,3 +138,86 @@ def starts(stand: AirflowStand, runs: list[dict[str, Any]], build: str, since: f
 
 def version(task: dict[str, Any]) -> str:
     return str((task["dag_version"] or {}).get("bundle_version"))
+
+
+PARTITIONED = """\
+import os
+from datetime import datetime
+
+from airflow.sdk import CronPartitionTimetable, dag, task
+
+nightly = CronPartitionTimetable("0 0 * * *", timezone="UTC", key_format="%Y-%m-%d")
+
+
+@dag(schedule=nightly, start_date=datetime(2013, 1, 1), end_date=datetime(2013, 12, 31), catchup=False)
+def flights():
+    @task
+    def load(dag_run=None):
+        told = os.environ["LANEWISE_PARTITIONS"]
+        assert told == '["%s"]' % dag_run.partition_key, told
+
+    load()
+
+
+flights()
+"""
+
+
+@pytest.mark.slow
+def test_a_partitioned_candidate_computes_a_partition_at_a_time_and_once(tmp_path: Path) -> None:
+    posts = Signposts(tmp_path / "project")
+    build = posts.lay_out({"pipelines/flow.py": PARTITIONED})
+    posts.show(candidates=[build])
+    code = posts.home / "unpacked" / build.removeprefix("sha256:")
+    with AirflowServer(tmp_path / "airflow", home=posts.home, environment="prod").started() as airflow:
+        orchestrator = opened(airflow, posts)
+        orchestrator.serve(Served("flights", "prod", build, "sha256:c", code, tmp_path / "compiled.json", ENTRY))
+        launch = canary(posts, build, code, LATER[:2])
+        outcome = orchestrator.run(launch)
+        assert orchestrator.run(launch).url == outcome.url
+        runs = airflow.rest("GET", "/api/v2/dags/~/dagRuns")["dag_runs"]
+        orchestrator.withdraw(build)
+        assert orchestrator.standing().candidates == (build,)  # until it is taken off the sign
+    assert outcome.exit_code == 0, outcome
+    assert [one.name for one in outcome.findings] == [f"load ({day})" for day in LATER[:2]]
+    assert [(one["partition_key"], one["state"]) for one in runs] == [(day, "success") for day in LATER[:2]]
+
+
+def opened(airflow: AirflowServer, posts: Signposts) -> AirflowOrchestrator:
+    fields = {"url": airflow.url, "user": USER}
+    connection = Connection("airflow_prod", "airflow", fields, {"password": SecretRef("env:AIRFLOW_PASSWORD")})
+    lane = Environment("prod", 0, {"orchestrator_conn": "airflow_prod"}, {"airflow_prod": connection})
+    return open_orchestrator(
+        home=posts.home, lane=lane, project="flights", secrets=Password(airflow.password), say=print
+    )
+
+
+class Password:
+    """A secret store of one value."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def resolve(self, reference: SecretRef, *, previous: bool = False) -> str:
+        return self._value
+
+    def redact(self, text: str) -> str:
+        return text.replace(self._value, "***")
+
+
+def canary(posts: Signposts, build: str, code: Path, days: tuple[str, ...]) -> Launch:
+    request = RunRequest(
+        id="canary-1", project="flights", environment="prod", build=build, config="sha256:c", purpose=Purpose.CANARY,
+        partitions=days, tables=("daily",), command=(),
+    )  # fmt: skip
+    told = {
+        "id": "canary-1",
+        "purpose": "canary",
+        "partitions": list(days),
+        "tables": ["daily"],
+        "declared": {"daily": []},
+    }
+    compiled = posts.home / "runs" / "canary-1.json"
+    compiled.parent.mkdir()
+    compiled.write_text(json.dumps(posts.document(build, run=told, engine={"type": "duckdb"})))
+    return Launch(request, code, compiled, {}, posts.home / "logs" / "canary-1.log")
