@@ -58,7 +58,8 @@ class Workbench:
         )
         self.ctx = SimpleNamespace(
             root=root, home=root / ".lanewise", project=self.project, builds=FakeBuildStore(), ledger=FakeLedger(),
-            runner=self.runner, orchestrator=lambda lane: self.runner, secrets=secrets, progress=progress, actor=SimpleNamespace(name="ana"),
+            runner=self.runner, orchestrator=lambda lane: self.runner,
+            secrets=secrets, progress=progress, actor=SimpleNamespace(name="ana"),
             config=SimpleNamespace(log_format="text"),
         )  # fmt: skip
         build = Build(make_manifest(root, self.project))
