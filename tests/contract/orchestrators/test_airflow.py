@@ -175,7 +175,7 @@ def test_a_partitioned_candidate_computes_a_partition_at_a_time_and_once(tmp_pat
         orchestrator.serve(Served("flights", "prod", build, "sha256:c", code, tmp_path / "compiled.json", ENTRY))
         launch = canary(posts, build, code, LATER[:2])
         outcome = orchestrator.run(launch)
-        assert orchestrator.run(launch).url == outcome.url
+        assert opened(airflow, posts).run(launch).url == outcome.url  # as the next process asks after a crash
         runs = airflow.rest("GET", "/api/v2/dags/~/dagRuns")["dag_runs"]
         orchestrator.withdraw(build)
         assert orchestrator.standing().candidates == (build,)  # until it is taken off the sign

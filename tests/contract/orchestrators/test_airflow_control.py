@@ -15,6 +15,7 @@ import pytest
 
 from lanewise.adapters.orchestrators.airflow import open_orchestrator
 from lanewise.adapters.orchestrators.airflow.api import Api, Login
+from lanewise.adapters.orchestrators.airflow.carrying import Carrier
 from lanewise.adapters.orchestrators.airflow.pieces import Piece, body, by_partition
 from lanewise.adapters.orchestrators.airflow.readiness import Readiness
 from lanewise.adapters.orchestrators.airflow.records import Dag, DagRun
@@ -253,6 +254,39 @@ def test_a_partitioned_dag_gets_a_run_for_each_partition(tmp_path: Path):
     assert (sent["dag_run_id"], sent["partition_key"], sent["logical_date"]) == (day.id, "2013-01-01", None)
     assert sent["conf"]["lanewise"]["run"] == "live-1"
     assert "lanewise/build" in sent["note"]
+
+
+def test_a_second_attempt_computes_every_partition_anew_since_its_room_is_empty(tmp_path: Path):
+    states: dict[str, str] = {}
+    begun: list[str] = []
+
+    def answer(method: str, path: str) -> tuple[int, Any]:
+        name = path.partition("/dagRuns/")[2].partition("/")[0]
+        if path.endswith("/dagRuns"):
+            name = airflow.asked[-1][2]["dag_run_id"]
+            if name in states:
+                return 409, {"detail": "it exists"}
+            states[name] = "failed" if name.endswith("02") else "success"
+            return 200, {"dag_id": "flights", "dag_run_id": name, "state": "queued", "bundle_version": BUILD}
+        if path.endswith("/clear"):
+            states[name] = "success"
+            begun.append(name)
+            return 200, {}
+        if "/logs/" in path:
+            return 200, {"content": LOG}
+        if path.partition("?")[0].endswith("/taskInstances"):
+            return 200, {"task_instances": [task("load", states[name])], "total_entries": 1}
+        return 200, {"dag_id": "flights", "dag_run_id": name, "state": states[name], "bundle_version": BUILD}
+
+    launch = make_launch(tmp_path, "x")
+    request = replace(launch.request, partitions=("2013-01-01", "2013-01-02"), build=BUILD)
+    launch = replace(launch, request=request)
+    launch.compiled.write_text("{}")
+    with served(Airflow(answer)) as airflow:
+        carrier = Carrier(api(airflow, Words(now="right")), print, str, lambda _: Dag.of(dag()))
+        assert carrier.carry_out(launch).exit_code == 1
+        assert carrier.carry_out(launch).exit_code == 0
+    assert begun == ["live-1--2013-01-01", "live-1--2013-01-02"]
 
 
 @pytest.mark.parametrize(

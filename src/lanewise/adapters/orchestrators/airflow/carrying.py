@@ -36,11 +36,13 @@ class Carrier:
     say: Callable[[str], None]
     redact: Callable[[str], str]
     find: Callable[[Launch], Dag]
+    _tried: set[str] = field(default_factory=set, init=False)
 
     def carry_out(self, launch: Launch) -> RunOutcome:
-        """See ``Orchestrator.run``."""
+        """See ``Orchestrator.run``. Asked for once more by this process, a launch is another attempt."""
         began = time.monotonic()
-        course = Course(self, launch, document_of(launch))
+        course = Course(self, launch, document_of(launch), again=launch.request.id in self._tried)
+        self._tried.add(launch.request.id)
         try:
             course.go()
         except KeyboardInterrupt:  # nobody waits for these runs any more, so nothing of theirs would be published
@@ -62,11 +64,13 @@ class Carrier:
 
 @dataclass
 class Course:
-    """One launch under way. ``document`` is what its tasks are told."""
+    """One launch under way. ``document`` is what its tasks are told. ``again``: an earlier attempt of it came to
+    nothing, and this one has a new, empty room."""
 
     carrier: Carrier
     launch: Launch
     document: dict[str, Any]
+    again: bool = False
     started: list[DagRun] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     timed_out: bool = False
@@ -119,7 +123,8 @@ class Course:
                 dag = self.carrier.find(self.launch)
                 continue
             if answer.ok or answer.status == 409:
-                self._take(DagRun.of(answer.body) if answer.ok else api.run(dag.id, piece.id))
+                found = DagRun.of(answer.body) if answer.ok else api.run(dag.id, piece.id)
+                self._take(found, anew=self.again and not answer.ok)
                 return True
             said = reason_of(answer)
             if unless and unless in said:
@@ -127,14 +132,17 @@ class Course:
             hint = f"see {api.url}/dags/{dag.id}"
             raise RunFailed(f"{api.name} does not start {dag.id} for {request.id}{said}", hint=hint)
 
-    def _take(self, run: DagRun | None) -> None:
+    def _take(self, run: DagRun | None, *, anew: bool) -> None:
         """A run that was started just now, or before: what still works, or ended well, is not started twice. What
-        failed is asked for again only with a new room for what it writes, so all of it is run again."""
+        failed is asked for again only with a new room for what it writes, so all of it is run again; and so is, in
+        another attempt, what had ended well, or its partitions would be empty."""
         if run is None:
             raise OrchestratorUnavailable(f"{self.carrier.api.name} has a run and does not show it",
                                           hint="do the same again")  # fmt: skip
         self._demand_build(run)
-        if run.state == FAILED:
+        if anew and run.active:
+            self.carrier.api.end(run)
+        if anew or run.state == FAILED:
             self.carrier.api.begin_anew(run, newest=False)
         self.started.append(run)
 
