@@ -81,6 +81,19 @@ def test_a_run_that_was_published_and_is_begun_again_is_another_attempt(shop):
     assert publish(shop).run.request.id == "live-af-1~2"
 
 
+def test_begun_again_after_something_was_written_there_it_gets_a_fresh_room(shop):
+    room = begin(shop)
+    blocks = Path(room.outputs).parent / "blocks"
+    blocks.mkdir(exist_ok=True)
+    (blocks / "7-0.done").write_text("{}")
+    again = begin(shop)
+    assert again.run == "live-af-1~2"
+    assert not blocks.exists()
+    write(again)
+    publish(shop)
+    assert told(shop).count("run.failed") == 1
+
+
 def test_a_build_that_is_not_live_any_more_begins_nothing(shop):
     old = live(shop)
     road.into_prod(shop, road.build(shop, "b"))

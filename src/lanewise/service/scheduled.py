@@ -62,7 +62,8 @@ class Room:
 
 
 def begin(ctx: Context, environment: str, run: str, build: str, partitions: Sequence[str]) -> Room:
-    """Open a room for a run of ``build``, which must be live; the same one when it is open already.
+    """Open a room for a run of ``build``, which must be live; the same one when it is open already and nothing was
+    written there yet.
 
     ``Refused`` when another build is live, ``LeaseHeld`` when another run is at work on one of its partitions. A run
     that was published, or given up, and is begun again under its name is a new attempt.
@@ -77,9 +78,11 @@ def begin(ctx: Context, environment: str, run: str, build: str, partitions: Sequ
     standing = _newest(ctx, environment, run)
     if standing is not None and _open(ctx, standing):
         found = _room(ctx, _name(standing))
-        if found is not None and found.build == build:
+        if found is not None and found.build == build and not _written_to(ctx, _name(standing)):
             return found
-        abandon(ctx, environment, run, "it was begun on another machine, or by another build, and never finished")
+        abandon(
+            ctx, environment, run, "it was begun again, on another machine, by another build, or from its first task"
+        )
     recover_runs(ctx, environment, warehouse)
     work = work_of(wanted, warehouse, _next(run, standing))
     return _begin(ctx, work, warehouse)
@@ -222,6 +225,11 @@ def _engine(ctx: Context, run: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}  # it was begun on another machine, whose warehouse is a server
     return found
+
+
+def _written_to(ctx: Context, run: str) -> bool:
+    directory = _engine(ctx, run).get("directory")
+    return directory is not None and any((Path(directory) / "blocks").glob("*"))
 
 
 def _close(ctx: Context, run: str, warehouse: Warehouse) -> None:

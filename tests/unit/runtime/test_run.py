@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise.errors import NotFound, WarehouseUnavailable, WrongInput
+from lanewise.errors import NotFound, Refused, WarehouseUnavailable, WrongInput
 from lanewise.runtime.relations import Partitions
 from lanewise.runtime.run import Run
 
@@ -249,3 +249,47 @@ def test_dates_compare_with_partitions():
 
 def test_no_partitions_match_no_row():
     assert selected(f"count(*) from (select 'x' p) where p in {Partitions(())}") == [(0,)]
+
+
+def hand_over(room, value: int = 1, *, fails: bool = False) -> None:
+    with run_of(room) as run:
+        run.sql(f"insert into {run.output('daily')} select {value}")
+        if fails:
+            raise ZeroDivisionError
+
+
+def test_a_try_that_failed_within_its_block_spoils_no_later_one(room, monkeypatch):
+    monkeypatch.setenv("LANEWISE_WRITER", "run/load#1")
+    with pytest.raises(ZeroDivisionError):
+        hand_over(room, fails=True)
+    monkeypatch.setenv("LANEWISE_WRITER", "run/load#2")
+    hand_over(room)
+    assert [mark.suffix for mark in (Path(room["directory"]) / "blocks").iterdir()] == [".done"]
+    assert rows(room, "daily") == [(1,)]
+
+
+def test_a_try_after_one_that_had_handed_over_writes_nothing(room, monkeypatch):
+    monkeypatch.setenv("LANEWISE_WRITER", "run/load#1")
+    hand_over(room)
+    monkeypatch.setenv("LANEWISE_WRITER", "run/load#2")
+    with pytest.raises(Refused, match="write it twice"):
+        hand_over(room)
+    assert rows(room, "daily") == [(1,)]
+
+
+def test_blocks_of_one_try_and_of_other_tasks_add_up(room, monkeypatch):
+    monkeypatch.setenv("LANEWISE_WRITER", "run/load#1")
+    hand_over(room, 1)
+    hand_over(room, 2)
+    monkeypatch.setenv("LANEWISE_WRITER", "run/load[1]#1")
+    hand_over(room, 3)
+    assert rows(room, "daily") == [(1,), (2,), (3,)]
+
+
+def test_what_another_task_left_open_stays_open(room, monkeypatch):
+    monkeypatch.setenv("LANEWISE_WRITER", "run/load#1")
+    with pytest.raises(ZeroDivisionError):
+        hand_over(room, fails=True)
+    monkeypatch.setenv("LANEWISE_WRITER", "run/other#2")
+    hand_over(room)
+    assert any((Path(room["directory"]) / "blocks").glob("*.open"))

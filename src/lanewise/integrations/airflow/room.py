@@ -17,6 +17,7 @@ from typing import Any
 
 from lanewise.integrations.airflow.place import Place
 from lanewise.runtime.airflow_names import BEGIN, PUBLISH, asked_of
+from lanewise.runtime.blocks import WRITER
 from lanewise.runtime.compiled import read
 from lanewise.runtime.place import COMPILED
 
@@ -26,13 +27,14 @@ _RUNNER = "airflow.sdk.execution_time.task_runner"
 
 @dataclass(frozen=True)
 class Task:
-    """A task that is about to start. ``conf`` and ``partition`` are its DAG run's."""
+    """A task that is about to start. ``conf`` and ``partition`` are its DAG run's; ``writer`` names it and its try."""
 
     dag: str
     id: str
     run: str
     conf: dict[str, Any]
     partition: str
+    writer: str = ""
 
     @classmethod
     def starting(cls) -> Task | None:
@@ -53,7 +55,12 @@ class Task:
 
     @classmethod
     def _of(cls, instance: Any, run: Any) -> Task:
-        return cls(instance.dag_id, instance.task_id, instance.run_id, dict(run.conf or {}), run.partition_key or "")
+        name = f"{instance.task_id}[{instance.map_index}]" if instance.map_index >= 0 else instance.task_id
+        # A partitioned DAG's runs share a Lanewise run's room, each with tasks of the same names.
+        writer = f"{instance.run_id}/{name}#{instance.try_number}"
+        return cls(
+            instance.dag_id, instance.task_id, instance.run_id, dict(run.conf or {}), run.partition_key or "", writer
+        )
 
 
 def enter(task: Task, place: Place) -> None:
@@ -63,6 +70,7 @@ def enter(task: Task, place: Place) -> None:
     asked = asked_of(task.conf)
     path = _asked_for(asked, task.partition, place) if asked else _begun(task, place)
     if path is not None:
+        os.environ[WRITER] = task.writer
         tell(path)
 
 

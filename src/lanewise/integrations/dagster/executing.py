@@ -11,6 +11,7 @@ from dagster import DagsterEvent, Executor, ExecutorDefinition, InitExecutorCont
 from lanewise.errors import RunFailed
 from lanewise.integrations.dagster.room import PURPOSE, RUN, Superseded, Tied, entered
 from lanewise.integrations.dagster.superseded import SUPERSEDED
+from lanewise.integrations.dagster.tries import Tries
 
 _PARTITION, _FIRST, _LAST = (
     "dagster/partition",
@@ -60,7 +61,9 @@ class TiedExecutor(Executor):  # type: ignore[misc] # Dagster is not installed w
         try:
             with entered(self._tied, dict(run.tags), run.run_id, _partitions(plan_context)) as room:
                 instance.add_run_tags(run.run_id, {RUN: room.run, PURPOSE: room.purpose})
+                tries = Tries(room.blocks)
                 for event in self._inner.execute(plan_context, execution_plan):
+                    tries.see(event)
                     if event.is_step_failure:
                         failed.append(event.step_key)
                     yield event

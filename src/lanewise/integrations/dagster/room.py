@@ -64,6 +64,12 @@ class Room:
     run: str
     purpose: str
 
+    @property
+    def blocks(self) -> Path | None:
+        """Where the blocks that write here are marked; None in a room without a folder on this machine."""
+        directory = (read(self.compiled)["engine"] or {}).get("directory")
+        return Path(directory) / "blocks" if directory else None
+
 
 @contextmanager
 def entered(tied: Tied, tags: dict[str, str], own: str, partitions: Sequence[str]) -> Iterator[Room]:
