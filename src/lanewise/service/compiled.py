@@ -60,10 +60,10 @@ def write_compiled(path: Path, document: Mapping[str, Any]) -> None:
         raise OutsideBroke(f"{path} can't be written: {error.strerror}") from error
 
 
-def write_lane(ctx: Context, environment: Environment, project: Project, build: str) -> Path:
+def write_lane(ctx: Context, environment: Environment, project: Project, build: str, *, beside: bool = False) -> Path:
     """Write ``.lanewise/compiled/BUILD/ENV.json``, which tells an unpacked build's code about its lane outside of a
     run. With an empty ``build`` it is ``.lanewise/compiled/ENV.json``, for the working tree, and goes stale when one
-    of the two files changes.
+    of the two files changes. ``beside``: a file of its own, since the build is live under a config that stays in force.
     """
     document = {
         **compile_lane(environment, project, build),
@@ -71,7 +71,8 @@ def write_lane(ctx: Context, environment: Environment, project: Project, build: 
         "log_format": ctx.config.log_format,
         "sources": {} if build else _sources(ctx.root),
     }
-    path = ctx.home / "compiled" / build.removeprefix("sha256:") / f"{environment.name}.json"
+    folder = ctx.home / "compiled" / build.removeprefix("sha256:")
+    path = (folder / "beside" if beside else folder) / f"{environment.name}.json"
     write_compiled(path, document)
     return path
 

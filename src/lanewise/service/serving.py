@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from lanewise.domain.environment import Environment
 from lanewise.domain.event import Draft
 from lanewise.domain.promotion import Promotion
+from lanewise.domain.serving import Served
 from lanewise.errors import LaneError, Refused
 from lanewise.runtime.sign import Sign
 from lanewise.service import promotions, signs
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.context import Context
 from lanewise.service.ground import recorded_plan
-from lanewise.service.releases import Release, live_release, stream_of
+from lanewise.service.releases import Release, append_after, live_release, stream_of
 
 _RELEASED = ("release.changed", "release.withdrawn")
 ADOPTED = "release.adopted"
@@ -56,8 +57,8 @@ def clear(ctx: Context, lane: Environment, *builds: str) -> None:
 def clear_unneeded(ctx: Context, lane: Environment) -> None:
     """Every build goes from beside the live one that no open promotion into this environment needs. Trouble is told,
     not raised: the next promotion tries again."""
+    sign = signs.shown(ctx, lane.name)  # first: what comes on it from here on is a younger promotion's, and stays
     needed = {build for one in promotions.open_promotions(ctx, lane.name) for build in _needed(ctx, one)}
-    sign = signs.shown(ctx, lane.name)
     try:
         clear(ctx, lane, *(one["build"] for one in (sign.candidates if sign else ()) if one["build"] not in needed))
     except LaneError as error:
@@ -71,17 +72,31 @@ def _needed(ctx: Context, promotion: Promotion) -> tuple[str, ...]:
 
 
 def adopt_live(ctx: Context, environment: str) -> None:
-    """Let the orchestrator run what readers see, and write down that it does. Nothing where it is written already."""
+    """Let the orchestrator run what readers see, and write down that it does. Nothing where it is written already.
+
+    Nobody is kept waiting for that by a lease, so two may be at it, of two releases: who comes to an end looks again,
+    and whoever ends last has told of what is live.
+    """
     newest = ctx.ledger.last(stream_of(ctx, environment), *_RELEASED, ADOPTED)
     if newest is None or newest.type == ADOPTED:
         return
-    shown = signs.show_live(ctx, environment)
-    if shown is None:
-        return
-    served, lane = shown
-    ctx.orchestrator(lane).adopt(served)
+    while (shown := signs.show_live(ctx, environment)) is not None:
+        served, lane = shown
+        ctx.orchestrator(lane).adopt(served)
+        if _wrote_down(ctx, lane, served):
+            return
+
+
+def _wrote_down(ctx: Context, lane: Environment, served: Served) -> bool:
+    """Write that a release is adopted; False, and nothing written, when it is live no more."""
+    stream = stream_of(ctx, lane.name)
     fact = {"build": served.build, "config": served.config, "orchestrator": signs.orchestrator_of(lane)}
-    ctx.ledger.append(stream_of(ctx, environment), [Draft(ADOPTED, fact)], actor=ctx.actor.name)
+    while True:
+        newest, release = ctx.ledger.last(stream), live_release(ctx, lane.name)
+        if newest is None or release is None or (release.build, release.config) != (served.build, served.config):
+            return False
+        if append_after(ctx, stream, [newest], [Draft(ADOPTED, fact)]):
+            return True
 
 
 def follow_readers(ctx: Context, environment: str) -> str:
@@ -110,7 +125,7 @@ def follow(ctx: Context, environment: str) -> Followed:
     ``OutsideBroke`` when the ledger, the warehouse or the store is away: then the sign stays as it is."""
     before = signs.shown(ctx, environment)
     release = live_release(ctx, environment)
-    if release is not None and not _stands(before, release):
+    if not _stands(before, release):
         signs.show_live(ctx, environment)
     _follow_candidates(ctx, environment)
     after = signs.shown(ctx, environment)
@@ -122,9 +137,11 @@ def follow(ctx: Context, environment: str) -> Followed:
     )
 
 
-def _stands(sign: Sign | None, release: Release) -> bool:
+def _stands(sign: Sign | None, release: Release | None) -> bool:
     live = sign.live if sign else None
-    return live is not None and (live["build"], live["config"]) == (release.build, release.config)
+    if live is None or release is None:
+        return live is None and release is None
+    return (live["build"], live["config"]) == (release.build, release.config)
 
 
 def _follow_candidates(ctx: Context, environment: str) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 
 from lanewise.domain.canonical import canonical_json, plain
 from lanewise.domain.environment import Config, Environment
+from lanewise.domain.publication import Pointer
 from lanewise.domain.serving import AS_WRITTEN, PAUSED, Served
 from lanewise.errors import ConfigError, LaneError, OutsideBroke
 from lanewise.runtime.sign import FORMAT, Sign, read_sign, sign_file
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.compiled import write_compiled, write_lane
 from lanewise.service.context import Context
-from lanewise.service.releases import config_document, live_release
+from lanewise.service.releases import Release, config_document, live_release
 
 LOCAL = "local"
 
@@ -49,13 +50,16 @@ def schedule_of(environment: Environment, config: Config) -> str:
     return said
 
 
-def make_ready(ctx: Context, lane: Environment, build: Candidate, schedule: str = PAUSED) -> Served:
+def make_ready(
+    ctx: Context, lane: Environment, build: Candidate, schedule: str = PAUSED, *, beside: bool = False
+) -> Served:
     """Lay out all that a build needs to run in an environment on this machine: its files (verified when the candidate
-    was opened), its manifest, and the compiled file."""
+    was opened), its manifest, and the compiled file. ``beside``: the build is live under another config, which its
+    code goes on being told."""
     manifest = ctx.home / "manifests" / f"{build.digest.removeprefix('sha256:')}.json"
     if not manifest.exists():
         _write(manifest, canonical_json(build.build.manifest))
-    compiled = write_lane(ctx, lane, build.project, build.digest)
+    compiled = write_lane(ctx, lane, build.project, build.digest, beside=beside)
     return Served(
         project=ctx.project.name, environment=lane.name, build=build.digest, config=lane.digest,
         directory=build.directory, compiled=compiled, entry=build.project.entry(orchestrator_of(lane)),
@@ -66,27 +70,44 @@ def make_ready(ctx: Context, lane: Environment, build: Candidate, schedule: str 
 def show_live(ctx: Context, environment: str) -> tuple[Served, Environment] | None:
     """Bring the sign up to what readers see: the build that the warehouse's pointer names, in the environment as it was
     released. None when nothing is live, or what is live was not released (yet)."""
-    release = live_release(ctx, environment)
-    if release is None:
-        if shown(ctx, environment):
-            with _changing(ctx, environment) as document:
-                document["live"] = None
-        return None
-    config = config_document(ctx, release.document, release.overrides)
-    lane = config.environment(environment)
+    while True:
+        release = live_release(ctx, environment)
+        if release is None:
+            _show_nothing(ctx, environment)
+            return None
+        config = config_document(ctx, release.document, release.overrides)
+        lane = config.environment(environment)
+        if not _pointed_at(ctx, lane, release):
+            return None
+        build = open_candidate(ctx, release.build)
+        with _changing(ctx, environment) as document:
+            # That took a moment: what is live no more by now must not take the place of what is.
+            pointer = _pointed_at(ctx, lane, release)
+            if pointer and live_release(ctx, environment) == release:
+                served = make_ready(ctx, lane, build, schedule_of(lane, config))
+                document["live"] = _told(served, pointer.number)
+                return served, lane
+
+
+def _pointed_at(ctx: Context, lane: Environment, release: Release) -> Pointer | None:
+    """The warehouse's pointer, where it names that release."""
     pointer = ctx.warehouse(lane).pointer()
-    if (pointer.build, pointer.config) != (release.build, release.config):
-        return None
-    served = make_ready(ctx, lane, open_candidate(ctx, pointer.build), schedule_of(lane, config))
-    with _changing(ctx, environment) as document:
-        document["live"] = _told(served, pointer.number)
-    return served, lane
+    return pointer if (pointer.build, pointer.config) == (release.build, release.config) else None
+
+
+def _show_nothing(ctx: Context, environment: str) -> None:
+    if shown(ctx, environment):
+        with _changing(ctx, environment) as document:
+            if live_release(ctx, environment) is None:
+                document["live"] = None
 
 
 def show_candidate(ctx: Context, lane: Environment, build: Candidate) -> Served:
     """Put a build on the sign as one that may be run beside the live one."""
-    served = make_ready(ctx, lane, build)
     with _changing(ctx, lane.name) as document:
+        live = document["live"] or {}
+        other = live.get("build") == build.digest and live.get("config") != lane.digest
+        served = make_ready(ctx, lane, build, beside=other)
         others = [one for one in document["candidates"] if one["build"] != build.digest]
         document["candidates"] = [*others, _told(served, 0)]
     return served

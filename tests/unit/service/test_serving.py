@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from lanewise.domain.promotion import State
 from lanewise.domain.run import Launch, Purpose, RunOutcome
 from lanewise.errors import ConfigError, OrchestratorUnavailable
 from lanewise.runtime.sign import Sign, read_sign
-from lanewise.service import signs
+from lanewise.service import promotions, signs
 from lanewise.service.candidate import open_candidate
 from lanewise.service.rollback import roll_back
-from lanewise.service.serving import ADOPTED, follow
+from lanewise.service.serving import ADOPTED, clear_unneeded, follow
 from lanewise.testing.fake_orchestrator import FakeOrchestrator
 
 LIVE_PURPOSES = {Purpose.SCHEDULED, Purpose.RERUN}
@@ -234,6 +235,95 @@ def test_two_who_change_the_sign_at_once_lose_nothing(town):
     for thread in threads:
         thread.join()
     assert sorted(one["build"] for one in town.sign().candidates) == sorted(builds)
+
+
+def test_who_was_slow_to_tell_of_a_release_looks_again_and_does_not_take_the_next_one_back(town):
+    a, b = town.build("a"), town.build("b")
+    town.there.away_at = {"adopt"}
+    with pytest.raises(OrchestratorUnavailable):
+        town.promote(a)
+    town.there.away_at = set()
+    quick = town.there.adopt
+
+    def slow(served):
+        town.there.adopt = quick
+        town.through(b)  # by somebody else, meanwhile
+        quick(served)
+
+    town.there.adopt = slow
+    follow(town.ctx(), "prod")
+    assert town.there.live.build == town.sign().live["build"] == b
+    assert town.adoptions()[-1] == b
+
+
+def test_who_was_slow_to_read_a_build_does_not_put_it_up_where_another_is_live(town, monkeypatch):
+    a, b = town.build("a"), town.build("b")
+    town.through(a)
+
+    def slow(ctx, build):
+        monkeypatch.setattr(signs, "open_candidate", open_candidate)
+        found = open_candidate(ctx, build)
+        town.through(b)  # by somebody else, meanwhile
+        return found
+
+    monkeypatch.setattr(signs, "open_candidate", slow)
+    signs.show_live(town.ctx(), "prod")
+    assert town.sign().live["build"] == b
+
+
+def test_who_clears_up_leaves_a_candidate_that_has_come_meanwhile(town, monkeypatch):
+    a, b = town.build("a"), town.build("b")
+    town.through(a)
+    lane = town.ctx().config.environment("prod")
+    open_ones = promotions.open_promotions
+
+    def and_then_another(ctx, environment):
+        found = open_ones(ctx, environment)
+        signs.show_candidate(ctx, lane, open_candidate(ctx, b))
+        return found
+
+    monkeypatch.setattr(promotions, "open_promotions", and_then_another)
+    clear_unneeded(town.ctx(), lane)
+    assert [one["build"] for one in town.sign().candidates] == [b]
+
+
+def test_another_machine_takes_a_first_release_that_was_taken_back_off_its_sign(town):
+    a = town.build("a")
+    file = town.root / ".lanewise" / "signs" / "prod.json"
+    there = []
+    adopt = town.there.adopt
+
+    def refused(served):
+        there.append(file.read_text())
+        adopt(served)
+
+    town.there.adopt, town.there.refuses_to_adopt = refused, {a}
+    assert town.promote(a).state is State.REVERTED
+    file.write_text(there[0])
+    assert town.sign().live["build"] == a
+    assert follow(town.ctx(), "prod").changed
+    assert town.sign().live is None
+
+
+def test_the_live_build_is_told_of_another_config_only_once_that_is_released(town):
+    a = town.build("a")
+    town.through(a)
+    found = []
+
+    def told() -> int:
+        return json.loads(Path(town.sign().compiled(a)).read_text())["settings"]["threshold"]
+
+    serve = town.there.serve
+
+    def look(served):
+        found.append((told(), json.loads(served.compiled.read_text())["settings"]["threshold"]))
+        serve(served)
+
+    town.there.serve = look
+    town.environments(CANARY.replace("threshold: 1", "threshold: 2"))
+    town.through(a)
+    assert found[0] == (1, 2)
+    assert told() == 2
 
 
 @pytest.mark.parametrize(
