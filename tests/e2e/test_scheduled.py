@@ -45,6 +45,10 @@ def publish(root: Path, run: str = "live-af-1"):
     return scheduled.publish(open_context(root), "prod", run)
 
 
+class Killed(BaseException):
+    """Stands for ``kill -9``: nothing is done any more."""
+
+
 def told(root: Path) -> list[str]:
     return [e.type for e in open_context(root).ledger.events() if e.stream.startswith("run/orders/prod/live-af")]
 
@@ -69,6 +73,36 @@ def test_asked_again_each_call_is_the_same_answer(shop):
     first = publish(shop)
     assert publish(shop).map == first.map
     assert told(shop).count("run.published") == 1
+
+
+@pytest.fixture(params=["publish_slices", "_close"])
+def died(request, shop, monkeypatch) -> int:
+    """The map that a process brought readers which died right after this step of its publication."""
+    step = getattr(scheduled, request.param)
+
+    def killed(*given):
+        step(*given)
+        raise Killed
+
+    write(begin(shop))
+    with monkeypatch.context() as dying:
+        for after in ("tell_failure", "_close"):
+            dying.setattr(scheduled, after, lambda *_, **__: None)
+        dying.setattr(scheduled, request.param, killed)
+        with pytest.raises(Killed):
+            publish(shop)
+    return open_context(shop).warehouse(open_context(shop).config.environment("prod")).pointer().number
+
+
+def test_who_dies_once_readers_see_it_has_published_it_and_does_so_once(shop, died):
+    assert publish(shop).map == publish(shop).map == died
+    assert road.seen(shop)[DAY] == "a"
+    assert told(shop) == ["run.intended", "run.ended", "run.audited", "run.published"]
+
+
+def test_what_readers_see_already_can_not_be_given_up_any_more(shop, died):
+    assert not scheduled.abandon(open_context(shop), "prod", "live-af-1", "a task failed")
+    assert publish(shop).map == died
 
 
 def test_a_run_that_was_published_and_is_begun_again_is_another_attempt(shop):

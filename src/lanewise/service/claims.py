@@ -87,7 +87,7 @@ def recover_runs(ctx: Context, environment: str, warehouse: Warehouse) -> tuple[
 
 def _recover(ctx: Context, stream: str, intended: Event, warehouse: Warehouse) -> Recovered:
     rooms = frozenset(intended.data["rooms"])
-    published = _published_in(warehouse, rooms)
+    published = published_in(warehouse, rooms)
     for room in rooms:
         warehouse.discard(room)
     facts = {key: value for key, value in intended.data.items() if key not in {"rooms", "holder", "claims"}}
@@ -102,7 +102,7 @@ def _recover(ctx: Context, stream: str, intended: Event, warehouse: Warehouse) -
     return Recovered(run, published)
 
 
-def _published_in(warehouse: Warehouse, rooms: frozenset[str]) -> int | None:
+def published_in(warehouse: Warehouse, rooms: frozenset[str]) -> int | None:
     """The first kept map that holds something of a run; the newest maps are looked at first."""
     found = None
     for number in reversed(warehouse.maps()):

@@ -24,7 +24,7 @@ from lanewise.domain.ports import Warehouse
 from lanewise.domain.run import Purpose, RunRequest
 from lanewise.errors import NotFound, Refused, RunFailed, WrongInput
 from lanewise.service.candidate import open_candidate
-from lanewise.service.claims import LIVE, claims_of, in_the_way, recover_runs, scope_of_run
+from lanewise.service.claims import LIVE, claims_of, in_the_way, published_in, recover_runs, scope_of_run
 from lanewise.service.compiled import compile_lane, write_compiled
 from lanewise.service.context import Context
 from lanewise.service.launch import Patience, demand_closed
@@ -130,6 +130,11 @@ def publish(ctx: Context, environment: str, run: str) -> Published:
         return Published(RunResult(request, 0.0), ended.data["map"], ())
     started = time.monotonic()
     with held(ctx, scope_of_run(ctx, environment, request.id), take_over=True) as hold:
+        before = _before_a_crash(events, intended, warehouse)
+        if before is not None:
+            _close(ctx, request.id, warehouse)
+            _say_published(ctx, intended, request, before, observed=True)
+            return Published(RunResult(request, 0.0), before, ())
         try:
             demand_closed(_engine(ctx, request.id), f"build {short(request.build)} in {environment}")
             tables = [work.build.project.tables[name] for name in request.tables]
@@ -146,18 +151,34 @@ def publish(ctx: Context, environment: str, run: str) -> Published:
             raise
         finally:
             _close(ctx, request.id, warehouse)
-        said = {"map": number, "build": request.build, "partitions": list(request.partitions)}
-        ctx.ledger.append(intended.stream, [Draft("run.published", said)], actor=ctx.actor.name)
+        _say_published(ctx, intended, request, number)
     return Published(result, number, checks)
 
 
+def _before_a_crash(events: Sequence[Event], intended: Event, warehouse: Warehouse) -> int | None:
+    """The map that a process which died while it published has brought readers; None where it had not come to that."""
+    begun = any(event.type == "run.ended" for event in events)
+    return published_in(warehouse, frozenset(intended.data["rooms"])) if begun else None
+
+
+def _say_published(ctx: Context, intended: Event, request: RunRequest, number: int, **also: bool) -> None:
+    said = {"map": number, "build": request.build, "partitions": list(request.partitions), **also}
+    ctx.ledger.append(intended.stream, [Draft("run.published", said)], actor=ctx.actor.name)
+
+
 def abandon(ctx: Context, environment: str, run: str, reason: str) -> bool:
-    """Throw away what the run wrote, and write down why. False when there was nothing under way."""
+    """Throw away what the run wrote, and write down why. False when there was nothing under way, or readers see it
+    already."""
     intended = _newest(ctx, environment, run)
     if intended is None or not _open(ctx, intended):
         return False
     _, request, warehouse = _again(ctx, environment, intended)
     with held(ctx, scope_of_run(ctx, environment, request.id), take_over=True):
+        before = _before_a_crash(ctx.ledger.read(intended.stream), intended, warehouse)
+        if before is not None:
+            _close(ctx, request.id, warehouse)
+            _say_published(ctx, intended, request, before, observed=True)
+            return False
         tell_failure(ctx, request, RunFailed(reason or "the orchestrator says that it failed"))
         _close(ctx, request.id, warehouse)
     return True
