@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from lanewise.errors import ConfigError, OrchestratorUnavailable
 
@@ -20,6 +21,19 @@ PATIENCE = 600.0
 """Seconds that a server may be away before it is given up."""
 
 _AWAY = frozenset({429, 502, 503, 504})  # the server, or what stands before it, says that it will be back
+
+
+class _SameServer(HTTPRedirectHandler):
+    """Follows a server's word to another place of its own, and to nobody else's: the login goes with the request."""
+
+    def redirect_request(self, req: Request, *given: Any) -> Request | None:
+        """None where it leads elsewhere: then the redirection itself is the answer."""
+        here, there = urlsplit(req.full_url), urlsplit(str(given[-1]))
+        same = (here.scheme, here.netloc) == (there.scheme, there.netloc) and req.get_method() == "GET"
+        return super().redirect_request(req, *given) if same else None
+
+
+_OPENER = build_opener(_SameServer)
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,7 @@ class Rest:
         sent = {"Accept": "application/json", **headers, **({"Content-Type": "application/json"} if data else {})}
         request = Request(f"{self.url.rstrip('/')}{path}", data=data, method=method, headers=sent)  # noqa: S310 - checked
         try:
-            with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - checked
+            with _OPENER.open(request, timeout=TIMEOUT) as response:
                 return Answer(int(response.status), _json(response.read()))
         except HTTPError as error:
             with error:

@@ -26,6 +26,8 @@ from lanewise.errors import ConfigError, Refused
 _CHECK = "check"
 _OUR_OWN = re.compile(r"Flow run encountered an exception: Refused: ")
 _LONGEST = 100_000  # characters: a variable that is longer keeps a process from being started
+_SENT = ("LANEWISE_ENV", "LANEWISE_BUILD", "LANEWISE_PARTITIONS", "LANEWISE_LOG_FORMAT")
+"""What the server is told of a launch's variables: by name, since any other one may hold a secret."""
 _LIVE = frozenset({Purpose.SCHEDULED, Purpose.RERUN})
 
 
@@ -188,9 +190,7 @@ def _asked(launch: Launch) -> dict[str, Any]:
     """The flow run as it is asked for. What it is told goes with it, for a worker on another machine; it holds
     references and no secret. Lanewise itself tries again, so Prefect does not."""
     labels = {**_labels(launch), "build": launch.request.build}
-    variables = {name: value for name, value in launch.environment.items() if name.startswith("LANEWISE_")}
-    here = ("LANEWISE_COMPILED", "LANEWISE_OUTPUTS", "LANEWISE_HOME")  # paths of this machine
-    env = {name: value for name, value in variables.items() if name not in here and len(value) < _LONGEST}
+    env = {name: value for name in _SENT if (value := launch.environment.get(name)) and len(value) < _LONGEST}
     env |= {"LANEWISE_RUN_ID": launch.request.id, "LANEWISE_PURPOSE": launch.request.purpose.value}
     return {
         "name": launch.request.id,
