@@ -6,19 +6,21 @@ asked until it says that it does. Each step may be done again: after a crash, or
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lanewise.domain.environment import Environment
 from lanewise.domain.event import Draft
-from lanewise.domain.promotion import Promotion
+from lanewise.domain.promotion import Promotion, State
 from lanewise.domain.serving import Served
 from lanewise.errors import LaneError, Refused
+from lanewise.promotion.states import holds_lock
 from lanewise.runtime.sign import Sign
 from lanewise.service import promotions, signs
 from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.context import Context
 from lanewise.service.ground import recorded_plan
-from lanewise.service.releases import Release, append_after, live_release, stream_of
+from lanewise.service.releases import Release, append_after, as_released, config_document, live_release, stream_of
 
 _RELEASED = ("release.changed", "release.withdrawn")
 ADOPTED = "release.adopted"
@@ -145,15 +147,26 @@ def _stands(sign: Sign | None, release: Release | None) -> bool:
 
 
 def _follow_candidates(ctx: Context, environment: str) -> None:
-    running = promotions.under_way(ctx, environment)
-    if running is None:
-        return
-    plan = recorded_plan(ctx, running)
-    lane = ctx.config.environment(environment)
-    sign = signs.shown(ctx, environment)
-    known = {one["build"] for one in sign.candidates} if sign else set()
-    for build in {plan.build, plan.base_build} - known - {""}:
-        signs.show_candidate(ctx, lane, open_candidate(ctx, build))
+    """What is tried out, and what a promotion under way computes, stands on the sign; and nothing that none needs."""
+    sign, released = signs.shown(ctx, environment), as_released(ctx, environment)
+    known = {one["build"]: one["config"] for one in sign.candidates} if sign else {}
+    for promotion in promotions.open_promotions(ctx, environment):
+        if promotion.state is State.REQUESTED or holds_lock(promotion):
+            for lane, build in _beside(ctx, promotion):
+                # Where the config alone is promoted, old and new take turns: whoever computes says whose turn it is.
+                if known.get(build) not in {lane.digest, released.digest if released else lane.digest}:
+                    signs.show_candidate(ctx, lane, open_candidate(ctx, build))
+    clear_unneeded(ctx, released or ctx.config.environment(environment))
+
+
+def _beside(ctx: Context, promotion: Promotion) -> Iterator[tuple[Environment, str]]:
+    """The builds that a promotion wants to run, each in the environment as that promotion sees it."""
+    asked = promotions.requested(ctx, promotion)
+    config = config_document(ctx, asked["document"], asked["overrides"])
+    *_, base = _needed(ctx, promotion)
+    if base not in {"", promotion.build}:
+        yield as_released(ctx, promotion.environment) or config.environment(promotion.environment), base
+    yield config.environment(promotion.environment), promotion.build
 
 
 def _summary(sign: Sign | None) -> object:

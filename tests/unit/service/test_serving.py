@@ -305,6 +305,60 @@ def test_another_machine_takes_a_first_release_that_was_taken_back_off_its_sign(
     assert town.sign().live is None
 
 
+def elsewhere(town: Town) -> Path:
+    """The sign's file, gone as on a machine that was never told."""
+    file = town.root / ".lanewise" / "signs" / "prod.json"
+    file.unlink(missing_ok=True)
+    return file
+
+
+def test_another_machine_is_told_of_a_build_that_is_only_tried_out(town):
+    a = town.build("a")
+    serve = town.there.serve
+    seen = []
+
+    def there(served):
+        serve(served)
+        file = town.root / ".lanewise" / "signs" / "prod.json"
+        here = file.read_text()
+        elsewhere(town)
+        seen.append(follow(town.ctx(), "prod").candidates)
+        file.write_text(here)
+
+    town.there.serve = there
+    town.through(a)
+    assert seen[0] == (a,)
+
+
+def test_another_machine_sees_the_config_that_was_asked_for_and_not_its_own_working_copy(town):
+    a, b = town.build("a"), town.build("b")
+    town.through(a)
+    town.there.away_at = {"run"}
+    with pytest.raises(OrchestratorUnavailable):
+        town.promote(b)
+    shown = {one["build"]: one["config"] for one in town.sign().candidates}
+    elsewhere(town)
+    town.environments(CANARY.replace("threshold: 1", "threshold: 9"))
+    follow(town.ctx(), "prod")
+    assert shown[b]
+    assert {one["build"]: one["config"] for one in town.sign().candidates} == {a: shown[b], b: shown[b]}
+
+
+def test_another_machine_takes_down_what_is_needed_no_more(town):
+    a, b = town.build("a"), town.build("b")
+    town.through(a)
+    town.there.away_at = {"run"}
+    with pytest.raises(OrchestratorUnavailable):
+        town.promote(b)
+    file = elsewhere(town)
+    follow(town.ctx(), "prod")
+    there = file.read_text()
+    town.there.away_at = set()
+    town.through(b)
+    file.write_text(there)
+    assert follow(town.ctx(), "prod").candidates == ()
+
+
 def test_the_live_build_is_told_of_another_config_only_once_that_is_released(town):
     a = town.build("a")
     town.through(a)
