@@ -35,6 +35,7 @@ def build_project(document: Document) -> Project:
     if model.tests is not None:
         _command(document, "tests", model.tests)
     _digests(document, model)
+    _entries(document, model)
     tables = {name: table(document, name, model.tables) for name in model.tables}
     _no_circle(document, tables)
     return Project(
@@ -100,11 +101,22 @@ def _source(document: Document, model: SourceModel) -> Source:
     return Source(tuple(model.include), tuple(model.exclude), model.lock)
 
 
+def _entries(document: Document, model: LanewiseFile) -> None:
+    """What is started is the build's own: what lies elsewhere, nobody has verified."""
+    for name, entry in model.entries.items():
+        if _leaves(entry.partition(":")[0]):
+            raise document.error(f"entries.{name} leaves the folder", document.find(["entries", name]),
+                                 hint="name what lies in the build, by its path from there")  # fmt: skip
+
+
+def _leaves(path: str) -> bool:
+    return "\\" in path or path.startswith(("/", "~")) or ".." in PurePosixPath(path).parts
+
+
 def inside(document: Document, path: list[str | int], globs: Iterable[str]) -> None:
     """Refuse a glob that can leave the project's folder."""
     for index, glob in enumerate(globs):
-        parts = PurePosixPath(glob).parts
-        if "\\" in glob or glob.startswith(("/", "~")) or ".." in parts:
+        if _leaves(glob):
             hint = "paths are relative to the project's folder and stay inside it, with / between the parts"
             raise document.error(
                 f"{'.'.join(map(str, path))} leaves the folder", document.find([*path, index]), hint=hint

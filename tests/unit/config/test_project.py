@@ -177,6 +177,8 @@ WRONG = {
     "tables in a circle": (HEAD + "tables: {a: {upstream: b}, b: {upstream: a}}", "", "upstream of themselves", ""),
     "a table upstream of itself": (HEAD + "tables: {a: {upstream: a}}", "", "upstream of themselves: a → a", ""),
     "a source file above the folder": (HEAD + "tables: {t: {depends: ['../x']}}", "4:24", "leaves the folder", ""),
+    "an entry above the folder": (HEAD + "entries: {dbt: ../other}", "4:16", "entries.dbt leaves", "in the build"),
+    "an entry elsewhere": (HEAD + "entries: {prefect: '/srv/x.py:f'}", "4:20", "entries.prefect leaves", ""),
     "a credential in the command": (
         "project: p\nsource: {include: a}\nrun: x --db postgres://u:hunter2@h/d\n", "3:6", "a credential", "",
     ),

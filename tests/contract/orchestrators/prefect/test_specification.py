@@ -70,6 +70,13 @@ def test_a_build_that_names_no_flow_is_refused_with_the_line_to_write(tmp_path: 
     assert "entries: {prefect:" in caught.value.hint
 
 
+@pytest.mark.parametrize("elsewhere", ["/srv/other/flow.py:sales", "../other/flow.py:sales"])
+def test_a_flow_that_is_not_the_builds_own_is_refused(tmp_path: Path, elsewhere: str):
+    text = f"deployments: [{{name: sales, entrypoint: '{elsewhere}'}}]"
+    with pytest.raises(Refused, match="outside of the build"):
+        specify(served(tmp_path, text, entry="sales"))
+
+
 def test_a_prefect_yaml_that_is_none_is_refused(tmp_path: Path):
     with pytest.raises(Refused, match=r"prefect\.yaml of build abababab can't be read"):
         specify(served(tmp_path, "deployments: ["))

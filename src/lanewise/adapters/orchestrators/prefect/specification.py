@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -49,6 +49,10 @@ def specify(served: Served) -> Specification:
     if not entrypoint:
         raise Refused(f"build {served.build[7:15]} does not say which flow computes its tables",
                       hint="in lanewise.yaml: `entries: {prefect: \"pipelines/flow.py:flights\"}`")  # fmt: skip
+    file = PurePosixPath(entrypoint.partition(":")[0])
+    if file.is_absolute() or ".." in file.parts:
+        raise Refused(f"the entrypoint {entrypoint!r} of build {served.build[7:15]} lies outside of the build",
+                      hint="name what lies in the build, by its path from there")  # fmt: skip
     cuts = {table.partition for table in project.tables.values() if table.partition}
     cut = next(iter(cuts)) if len({one.grain for one in cuts}) == 1 else None
     grain = cut.grain if cut else Grain.VALUE if cuts else ""
