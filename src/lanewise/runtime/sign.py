@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMAT = 1
+_CODE = (".py", ".pyc", ".so", ".pyd")
 HOME_VARIABLE = "LANEWISE_HOME"
 """The project's ``.lanewise`` folder, for code that does not lie in it."""
 
@@ -106,8 +107,8 @@ def read_sign(home: str = "", environment: str = "") -> Sign:
 def verify(home: str, build: str) -> str:
     """Read every file of an unpacked build against its manifest, and the manifest against the build's name.
 
-    Returns the folder. ``BuildTampered`` names the first file that is not as it was built; ``NotFound`` where the build
-    is not unpacked here.
+    Returns the folder. ``BuildTampered`` names the first file that is not as it was built, or the code beside them that
+    is none of the build's; ``NotFound`` where the build is not unpacked here.
     """
     import hashlib  # noqa: PLC0415 - 3 ms that reading a sign need not pay
 
@@ -120,11 +121,29 @@ def verify(home: str, build: str) -> str:
         raise NotFound("unpacked build", name[:8], hint="`lane follow ENV` unpacks what is live") from error
     if hashlib.sha256(content).hexdigest() != name:
         raise BuildTampered(f"{path} is not the manifest of build {name[:8]}", hint=f"delete it and {folder}")
-    for entry in parse(content.decode())["files"]:
+    hint, files = f"find out who writes there, then delete {folder}", parse(content.decode())["files"]
+    for entry in files:
         if _fault(f"{folder}/{entry['path']}", entry):
             raise BuildTampered(f"the unpacked build {name[:8]} is not what was built: {entry['path']!r} was changed",
-                                hint=f"find out who writes there, then delete {folder}")  # fmt: skip
+                                hint=hint)  # fmt: skip
+    stranger = _stranger(folder, {entry["path"] for entry in files})
+    if stranger:
+        raise BuildTampered(f"the unpacked build {name[:8]} is not what was built: {stranger!r} is none of its files",
+                            hint=hint)  # fmt: skip
     return folder
+
+
+def _stranger(folder: str, own: set[str]) -> str:
+    """Code that lies among a build's files and is none of them: where an orchestrator runs a build from its folder, it
+    would be found like the build's own. What a run has left there besides is nobody's code."""
+    for place, inside, files in os.walk(folder):
+        for name in [*inside, *files]:
+            path = f"{place}/{name}"
+            code = os.path.islink(path) or (name in files and name.endswith(_CODE))  # noqa: PTH114 - as above
+            if code and path[len(folder) + 1 :] not in own:
+                return path[len(folder) + 1 :]
+        inside[:] = [name for name in inside if name != "__pycache__"]  # what Python has made of them
+    return ""
 
 
 def _fault(path: str, entry: dict[str, Any]) -> bool:

@@ -118,6 +118,25 @@ def test_a_file_that_is_not_as_it_was_built_is_named(home, build, path, how, tmp
         verify(str(home), build)
 
 
+@pytest.mark.parametrize(
+    "stranger", ["json.py", "pipelines/dags.py", "pipelines/fast.so", "more/__init__.py", "linked"]
+)
+def test_code_among_its_files_that_is_not_the_builds_is_named(home, build, stranger, tmp_path):
+    file = home / "unpacked" / build.removeprefix("sha256:") / stranger
+    file.parent.mkdir(exist_ok=True)
+    file.symlink_to(tmp_path) if stranger == "linked" else file.write_text("")
+    with pytest.raises(BuildTampered, match=f"'{stranger}' is none of its files"):
+        verify(str(home), build)
+
+
+def test_what_a_run_has_left_there_is_no_code(home, build):
+    folder = home / "unpacked" / build.removeprefix("sha256:")
+    (folder / "run.log").write_text("done")
+    (folder / "pipelines" / "__pycache__").mkdir()
+    (folder / "pipelines" / "__pycache__" / "a.cpython-311.pyc").write_bytes(b"")
+    assert verify(str(home), build) == str(folder)
+
+
 def test_a_manifest_that_was_changed_with_the_file_is_seen_too(home, build):
     name = build.removeprefix("sha256:")
     manifest = home / "manifests" / f"{name}.json"
