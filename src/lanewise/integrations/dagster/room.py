@@ -23,6 +23,7 @@ from lanewise.runtime.place import COMPILED
 from lanewise.runtime.sign import Sign, read_sign
 
 RUN, PURPOSE, BUILD = "lanewise/run", "lanewise/purpose", "lanewise/build"
+PROJECT = "lanewise/project"
 _CLOCK = "live-dg-"
 
 
@@ -49,7 +50,7 @@ class Tied:
     def labels(self) -> dict[str, str]:
         """The tags of every job and run of it. The purpose is known when a run begins."""
         return {
-            "lanewise/project": self.sign.project,
+            PROJECT: self.sign.project,
             "lanewise/environment": self.sign.environment,
             BUILD: self.build,
             "lanewise/config": str(self.served.get("config", "")),

@@ -8,7 +8,7 @@ from typing import Any
 
 from dagster import DefaultSensorStatus, RunRequest, RunsFilter, SensorDefinition, SensorEvaluationContext, SkipReason
 
-from lanewise.integrations.dagster.room import BUILD, RUN, Tied
+from lanewise.integrations.dagster.room import BUILD, PROJECT, RUN, Tied
 from lanewise.runtime.sign import read_sign
 
 SUPERSEDED = "lanewise/superseded"
@@ -30,7 +30,8 @@ def rerun_sensor(tied: Tied, jobs: Sequence[Any]) -> SensorDefinition:
         if live is None or live["build"] != tied.build:
             yield SkipReason("another build is live by now, and looks after this when it is loaded")
             return
-        refused = context.instance.get_runs(RunsFilter(tags={SUPERSEDED: tied.sign.environment}), limit=_LOOK_BACK)
+        mine = {SUPERSEDED: tied.sign.environment, PROJECT: tied.sign.project}
+        refused = context.instance.get_runs(RunsFilter(tags=mine), limit=_LOOK_BACK)
         for run in refused:
             if run.job_name in names and run.tags.get(BUILD) != tied.build:
                 kept = {key: value for key, value in run.tags.items() if _stays(key)}

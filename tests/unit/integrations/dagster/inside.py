@@ -46,9 +46,12 @@ def started_instead(repository):
     """What the live build runs in place of a run that was refused to another build."""
     clock = {"dagster/partition": "2013-01-02", "dagster/schedule_name": "sales_schedule"}
     tags = {"lanewise/superseded": "prod", "lanewise/run": "live-dg-1", "team": "shop", **clock}
+    own = repository.get_job("sales").tags["lanewise/build"]
+    runs = [("sha256:other", "r1", "sales"), (own, "r2", "sales"), ("sha256:other", "r3", "another project")]
     with DagsterInstance.ephemeral() as instance:
-        for build, run in (("sha256:other", "r1"), (repository.get_job("sales").tags["lanewise/build"], "r2")):
-            instance.add_run(DagsterRun("sales", run_id=run, tags={**tags, "lanewise/build": build}))
+        for build, run, project in runs:
+            told = {**tags, "lanewise/build": build, "lanewise/project": project}
+            instance.add_run(DagsterRun("sales", run_id=run, tags=told))
         with build_sensor_context(instance=instance, repository_def=repository) as context:
             found = repository.get_sensor_def("lanewise_superseded").evaluate_tick(context)
     return [[one.run_key, one.job_name, dict(one.tags)] for one in found.run_requests]
