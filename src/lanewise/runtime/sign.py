@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORMAT = 1
+_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-")
 _CODE = (".py", ".pyc", ".so", ".pyd")
 HOME_VARIABLE = "LANEWISE_HOME"
 """The project's ``.lanewise`` folder, for code that does not lie in it."""
@@ -68,7 +69,15 @@ class Sign:
 
     def run(self, identifier: str) -> str:
         """The file that tells a run about itself, while it is under way; what ``LANEWISE_COMPILED`` names."""
-        return f"{self.home}/runs/{identifier}.json"
+        return run_file(self.home, identifier)
+
+
+def run_file(home: str, identifier: str) -> str:
+    """Where a run is told about itself. ``NotFound`` for what is no run's name: it comes from an orchestrator, where
+    more people may write than here, and names a file."""
+    if not identifier or identifier.startswith(".") or not set(identifier) <= _NAME:
+        raise NotFound("run", identifier[:60])
+    return f"{home}/runs/{identifier}.json"
 
 
 def sign_file(home: str, environment: str) -> str:

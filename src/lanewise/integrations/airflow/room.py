@@ -12,14 +12,17 @@ import os
 import sys
 import tempfile
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from lanewise.errors import Refused
 from lanewise.integrations.airflow.place import Place
 from lanewise.runtime.airflow_names import BEGIN, PUBLISH, asked_of
 from lanewise.runtime.blocks import WRITER
 from lanewise.runtime.compiled import read
 from lanewise.runtime.place import COMPILED
+from lanewise.runtime.sign import run_file
 
 log = logging.getLogger(__name__)
 _RUNNER = "airflow.sdk.execution_time.task_runner"
@@ -70,8 +73,17 @@ def enter(task: Task, place: Place) -> None:
     asked = asked_of(task.conf)
     path = _asked_for(asked, task.partition, place) if asked else _begun(task, place)
     if path is not None:
+        _demand_build(path, place)
         os.environ[WRITER] = task.writer
         tell(path)
+
+
+def _demand_build(path: Path, place: Place) -> None:
+    """A DAG run that was started anew, or by hand, may be of another build than the run whose room it names."""
+    build = str(read(str(path))["build"])
+    if build != place.build:
+        raise Refused(f"the run {path.stem} is of build {build[7:15]}, and this code is of {place.build[7:15]}",
+                      hint="`lane run` or `lane promote` starts a run of its own")  # fmt: skip
 
 
 def tell(path: Path) -> None:
@@ -89,7 +101,7 @@ def tell(path: Path) -> None:
 
 
 def _asked_for(asked: dict[str, Any], partition: str, place: Place) -> Path | None:
-    path = Path(place.home) / "runs" / f"{asked['run']}.json"
+    path = Path(run_file(place.home, str(asked["run"])))
     if not path.exists():
         if not asked.get("document"):
             log.error("run %s is not told on this machine: %s is not there, nor does its conf hold it", asked["run"],
@@ -104,7 +116,7 @@ def _for_one(path: Path, partition: str) -> Path:
     document = read(str(path))
     if document["run"]["partitions"] == [partition]:
         return path
-    own = path.with_name(f"{path.stem}-part-{partition.replace('/', '_')}.json")
+    own = path.with_name(f"{path.stem}-part-{sha256(partition.encode()).hexdigest()[:16]}.json")
     _write(own, {**document, "run": {**document["run"], "partitions": [partition]}})
     return own
 
@@ -116,7 +128,7 @@ def _begun(task: Task, place: Place) -> Path | None:
     found = BaseXCom.get_one(key="return_value", dag_id=task.dag, task_id=BEGIN, run_id=task.run)
     if not isinstance(found, dict):
         return None
-    path = Path(place.home) / "runs" / f"{found['run']}.json"
+    path = Path(run_file(place.home, str(found["run"])))
     if not path.exists():
         _write(path, found["document"])
     return path

@@ -17,7 +17,7 @@ from lanewise.errors import LaneError, NotFound
 from lanewise.integrations.lane import begin
 from lanewise.integrations.prefect import clock, word
 from lanewise.integrations.prefect.patience import patiently
-from lanewise.runtime.sign import Sign, home_of, read_sign, verify
+from lanewise.runtime.sign import Sign, home_of, read_sign, run_file, verify
 
 ARRIVAL = 30.0
 """Seconds in which ``lane follow`` has brought a candidate to a worker's machine."""
@@ -78,7 +78,7 @@ def _arrived(home: str, build: str) -> str:
 
 def _document(home: str, identifier: str, context: Mapping[str, Any] | None) -> dict[str, Any]:
     """What the run is told. On a machine that ``lane`` does not share it came with the flow run, and is laid down."""
-    path = Path(home, "runs", f"{identifier}.json")
+    path = Path(run_file(home, identifier))
     if not path.exists() and (context or {}).get("lanewise"):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lanewise.errors import NotFound, Refused
 from lanewise.integrations.airflow.place import Place
 from lanewise.integrations.airflow.room import Task, enter
 
@@ -59,6 +60,31 @@ def test_a_run_cut_by_partition_is_told_of_its_own_alone(tmp_path: Path) -> None
     told = json.loads(Path(os.environ["LANEWISE_COMPILED"]).read_text())
     assert told["run"]["partitions"] == ["2013-01-02"]
     assert json.loads((tmp_path / "runs" / "run-1.json").read_text()) == document()
+
+
+def test_partitions_of_like_names_are_told_of_their_own_too(tmp_path: Path) -> None:
+    found = {}
+    for name in ("a/b", "a_b", 90 * "long "):
+        os.environ.pop("LANEWISE_COMPILED", None)
+        enter(task(partition=name, run="run-1", document=document()), place(tmp_path))
+        found[name] = Path(os.environ["LANEWISE_COMPILED"])
+    assert {name: json.loads(path.read_text())["run"]["partitions"] for name, path in found.items()} == {
+        name: [name] for name in found
+    }
+
+
+def test_code_of_one_build_does_not_write_to_the_room_of_another(tmp_path: Path) -> None:
+    other = {**document(), "build": "sha256:" + 64 * "b"}
+    with pytest.raises(Refused, match="is of build bbbbbbbb, and this code is of aaaaaaaa"):
+        enter(task(run="run-1", document=other), place(tmp_path))
+    assert "LANEWISE_COMPILED" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["../signs/dev", "a/b", ".hidden", "a\0b"])
+def test_what_is_no_runs_name_names_no_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NotFound):
+        enter(task(run=name, document=document()), place(tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_file_that_lies_there_is_used_as_it_is(tmp_path: Path) -> None:
