@@ -1,4 +1,4 @@
-"""Two promoters and a rollback at once, as processes of their own, on one environment: 200 rounds in all.
+"""Two promoters and a rollback at once, as processes of their own, on one environment: 96 rounds in all.
 
 Whoever loses says so and leaves at once. At any moment one promotion has the lane; readers see one build a day across
 all tables; and when everybody has left, the history tells what the warehouse shows.
@@ -50,7 +50,7 @@ from .road import (
 )
 
 SHARDS = 8
-ROUNDS = 25
+ROUNDS = 12
 BUILDS = ("v1", "v2", "v3")
 QUICK = ENVIRONMENTS.replace("canary: [25%, 50%, 100%]", "{rollout}").replace(
     "gates: [quality, schema, retained]", "gates: [quality]"
