@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lanewise.adapters.orchestrators.dagster import locations, orchestrator
+from lanewise.adapters.orchestrators.dagster import locations, orchestrator, runs
 from lanewise.adapters.orchestrators.dagster.graphql import GraphQL
 from lanewise.adapters.orchestrators.dagster.locations import Location
 from lanewise.adapters.orchestrators.dagster.orchestrator import DagsterOrchestrator, Place
@@ -179,3 +179,30 @@ def put_up(home: Path) -> None:
 def launch(folder: Path) -> Launch:
     request = RunRequest("live-1", "sales", "prod", BUILD, "sha256:c", Purpose.RERUN, ("all",), ("daily",), ("run",))
     return Launch(request, folder, folder / "live-1.json", {}, folder / "live-1.log")
+
+
+class Slow(Scripted):
+    """Starts what it is asked for after it has been given up."""
+
+    def post(self, path: str, body: Any) -> Answer:
+        found = super().post(path, body)
+        if body["query"] == LAUNCH and self.asked.count(LAUNCH) == 1:
+            raise OrchestratorUnavailable("Dagster does not answer (timed out)")
+        return found
+
+    def get(self, path: str) -> Answer:
+        return Answer(200, {})
+
+
+def test_what_a_busy_server_starts_late_is_not_started_twice(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runs.time, "sleep", lambda _: None)
+    late = {"runId": "r1", "status": "STARTED", "tags": [{"key": "lanewise/run", "value": "canary-1"}]}
+    none, shown = ({"__typename": "Runs", "results": found} for found in ([], [late]))
+    taken = {"__typename": "LaunchRunSuccess", "run": {"runId": "r2"}}
+    rest = Slow("Dagster", "http://nowhere", print, answers={
+        BACKFILLS: [{"__typename": "PartitionBackfills", "results": []}], LAUNCH: [taken],
+        RUNS: [none, none, none, shown],
+    })  # fmt: skip
+    started = runs.Runs(GraphQL(rest)).start(runs.Target("live", "live", "sales"), (), {"lanewise/run": "canary-1"})
+    assert started == runs.Started(run="r1")
+    assert rest.asked.count(LAUNCH) == 1

@@ -23,6 +23,8 @@ RUN = "lanewise/run"
 ACTIVE = ("QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING")
 _OVER = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
 _PAGE = 200
+_LATE = 30.0  # seconds that a server may take to start what it was asked for before its answer was lost
+_BUSY = ("timed out", "status 504")  # how an answer is lost whose server goes on working; one that is gone does not
 _QUEUED_LONG = 60.0  # seconds, after which a person is told what is usually the matter
 
 
@@ -63,8 +65,17 @@ class Runs:
                 return found
             try:
                 return self._launch(target, partitions, tags)
-            except AnswerLost:  # whether it was taken is seen by looking, once the server is back
+            except AnswerLost as lost:  # whether it was taken is seen by looking, once the server is back
                 self._dagster.rest.get("/server_info")
+                if any(words in lost.message for words in _BUSY):
+                    self._look_for(tags[RUN])
+
+    def _look_for(self, run: str) -> None:
+        """Wait until a run turns up that a busy server may still be about to start: started again, two would write the
+        same rows."""
+        deadline = time.monotonic() + _LATE
+        while self.find(run) is None and time.monotonic() < deadline:
+            time.sleep(1)
 
     def find(self, run: str) -> Started | None:
         """What was started under this name and is under way or ended well."""
