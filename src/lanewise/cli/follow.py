@@ -11,7 +11,7 @@ from lanewise.cli.completion import environments
 from lanewise.cli.output import Format, FormatOption, note, print_json
 from lanewise.cli.project import workshop
 from lanewise.domain.canonical import short
-from lanewise.errors import OutsideBroke
+from lanewise.errors import LaneError
 from lanewise.service.serving import Followed, follow
 
 app = typer.Typer(rich_markup_mode=None)
@@ -30,18 +30,18 @@ def keep(
     runs beside it. While the ledger or the store is away, what stands on the sign stands.
     """
     ctx = workshop(steady=True)
-    away = False
+    told = ""
     while True:
         try:
             done = follow(ctx, environment)
-        except OutsideBroke as error:
+        except LaneError as error:
             if once:
                 raise
-            if not away:
+            if error.message != told:
                 note(f"{error.message}; the sign stays as it is")
-            away = True
+            told = error.message
         else:
-            away = False
+            told = ""
             if done.changed or once:
                 _tell(done, environment, format_)
         if once:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lanewise.adapters.orchestrators.local import LocalRunner
+from lanewise.adapters.orchestrators.local import LocalOrchestrator, LocalRunner
 from lanewise.domain.ports import Runner
-from lanewise.errors import OutsideBroke
+from lanewise.domain.serving import Served
+from lanewise.errors import OutsideBroke, Refused
 from lanewise.testing.runner import RunnerContract, assert_gone, make_launch, redacted
 
 
@@ -76,7 +77,7 @@ def test_a_runner_that_is_stopped_takes_the_whole_group_with_it(tmp_path, number
         "from pathlib import Path\n"
         "import signal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
-        "from lanewise.adapters.orchestrators.local import LocalRunner\n"
+        "from lanewise.adapters.orchestrators.local import LocalOrchestrator, LocalRunner\n"
         "from lanewise.testing.runner import make_launch, redacted, parent_code\n"
         f"launch = make_launch(Path({str(tmp_path)!r}), 'python', '-c', parent_code('time.sleep(600)'))\n"
         "LocalRunner(redact=redacted, grace=0.5).run(launch)"
@@ -98,3 +99,14 @@ def test_a_running_command_does_not_hold_the_terminal(runner, tmp_path):
     session, empty = outcome.tail.split()
     assert int(session) != os.getsid(0)
     assert empty == "True"
+
+
+def test_a_build_whose_tests_hold_broken_code_is_served_and_one_whose_pipeline_is_broken_is_not(tmp_path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "broken.py").write_text("def (")
+    there = LocalOrchestrator(LocalRunner(redact=redacted), tmp_path, "prod")
+    served = Served("orders", "prod", "sha256:" + "a" * 64, "c", tmp_path, tmp_path / "x.json", "orders")
+    there.serve(served)
+    (tmp_path / "pipeline.py").write_text("x = 1\ndef (")
+    with pytest.raises(Refused, match=r"pipeline\.py:2"):
+        there.serve(served)
