@@ -254,3 +254,24 @@ def test_a_sign_stands_while_the_ledger_is_away(shop):
     write(begin(shop))
     publish(shop)
     assert road.seen(shop)[DAY] == "a"
+
+
+def test_two_who_publish_one_run_at_once_tell_of_it_once_and_never_that_it_failed(shop):
+    write(begin(shop))
+    answers, errors = [], []
+
+    def ask() -> None:
+        try:
+            answers.append(publish(shop).map)
+        except LeaseHeld as error:  # the other one has taken it over
+            errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert road.seen(shop)[DAY] == "a"
+    assert len(set(answers)) == 1
+    assert told(shop).count("run.published") == 1
+    assert "run.failed" not in told(shop)

@@ -28,8 +28,8 @@ from lanewise.service.claims import LIVE, claims_of, in_the_way, published_in, r
 from lanewise.service.compiled import compile_lane, write_compiled
 from lanewise.service.context import Context
 from lanewise.service.launch import Patience, demand_closed
-from lanewise.service.lease import held
-from lanewise.service.live import Published, Writer, audit, publish_slices, want, work_of
+from lanewise.service.lease import Held, held
+from lanewise.service.live import WAIT, Published, Writer, audit, publish_slices, want, work_of
 from lanewise.service.releases import as_released
 from lanewise.service.run import (
     RunResult,
@@ -121,15 +121,14 @@ def publish(ctx: Context, environment: str, run: str) -> Published:
     ``GroundMoved`` when another release went live meanwhile: then readers see what they saw, and the room is gone.
     Published already, it is the same answer."""
     intended = _demanded(ctx, environment, run)
-    events = ctx.ledger.read(intended.stream)
-    ended = next((e for e in events if e.type in _OVER), None)
-    if ended is not None and ended.type == "run.failed":
-        raise Refused(f"run {_name(intended)} came to nothing: {ended.data['reason']}", hint="begin it again")
+    _published_as(ctx, intended)
     work, request, warehouse = _again(ctx, environment, intended)
-    if ended is not None:
-        return Published(RunResult(request, 0.0), ended.data["map"], ())
-    started = time.monotonic()
-    with held(ctx, scope_of_run(ctx, environment, request.id), take_over=True) as hold:
+    started, scope = time.monotonic(), scope_of_run(ctx, environment, request.id)
+    with _turn(ctx, scope), held(ctx, scope, take_over=True) as hold:
+        done = _published_as(ctx, intended)  # whoever was at work on it just now may have done it
+        if done is not None:
+            return Published(RunResult(request, 0.0), done, ())
+        events = ctx.ledger.read(intended.stream)
         before = _before_a_crash(events, intended, warehouse)
         if before is not None:
             _close(ctx, request.id, warehouse)
@@ -148,11 +147,24 @@ def publish(ctx: Context, environment: str, run: str) -> Published:
             number = publish_slices(Writer(warehouse, work.build.project, request, base, hold), slices)
         except BaseException as error:
             tell_failure(ctx, request, error)
-            raise
-        finally:
             _close(ctx, request.id, warehouse)
+            raise
+        _close(ctx, request.id, warehouse)
         _say_published(ctx, intended, request, number)
     return Published(result, number, checks)
+
+
+def _turn(ctx: Context, scope: str) -> Held:
+    """One at a time: an orchestrator may ask again while its first question is still at work."""
+    return held(ctx, f"{scope}/end", WAIT)
+
+
+def _published_as(ctx: Context, intended: Event) -> int | None:
+    """The map that a run was published as; None while it was not. ``Refused`` when it came to nothing."""
+    ended = ctx.ledger.last(intended.stream, *_OVER)
+    if ended is not None and ended.type == "run.failed":
+        raise Refused(f"run {_name(intended)} came to nothing: {ended.data['reason']}", hint="begin it again")
+    return None if ended is None else int(ended.data["map"])
 
 
 def _before_a_crash(events: Sequence[Event], intended: Event, warehouse: Warehouse) -> int | None:
@@ -173,7 +185,8 @@ def abandon(ctx: Context, environment: str, run: str, reason: str) -> bool:
     if intended is None or not _open(ctx, intended):
         return False
     _, request, warehouse = _again(ctx, environment, intended)
-    with held(ctx, scope_of_run(ctx, environment, request.id), take_over=True):
+    scope = scope_of_run(ctx, environment, request.id)
+    with _turn(ctx, scope), held(ctx, scope, take_over=True):
         before = _before_a_crash(ctx.ledger.read(intended.stream), intended, warehouse)
         if before is not None:
             _close(ctx, request.id, warehouse)
