@@ -46,12 +46,17 @@ def compile_lane(
 
 def write_compiled(path: Path, document: Mapping[str, Any]) -> None:
     """Put a compiled file in its place whole, readable by its owner alone."""
+    write_whole(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put a file in its place whole, whoever else does so at the same time; readable by its owner alone."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file, indent=1, ensure_ascii=False)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
             Path(aside).replace(path)
         except BaseException:
             Path(aside).unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from lanewise.domain.serving import AS_WRITTEN, PAUSED, Served
 from lanewise.errors import ConfigError, LaneError, OutsideBroke
 from lanewise.runtime.sign import FORMAT, Sign, read_sign, sign_file
 from lanewise.service.candidate import Candidate, open_candidate
-from lanewise.service.compiled import write_compiled, write_lane
+from lanewise.service.compiled import write_compiled, write_lane, write_whole
 from lanewise.service.context import Context
 from lanewise.service.releases import Release, config_document, live_release
 
@@ -58,7 +58,7 @@ def make_ready(
     code goes on being told."""
     manifest = ctx.home / "manifests" / f"{build.digest.removeprefix('sha256:')}.json"
     if not manifest.exists():
-        _write(manifest, canonical_json(build.build.manifest))
+        write_whole(manifest, canonical_json(build.build.manifest))
     compiled = write_lane(ctx, lane, build.project, build.digest, beside=beside)
     return Served(
         project=ctx.project.name, environment=lane.name, build=build.digest, config=lane.digest,
@@ -162,13 +162,3 @@ def _turn(path: Path) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.aside")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-        aside.replace(path)
-    except OSError as error:
-        raise OutsideBroke(f"{path} can't be written: {error.strerror}") from error
