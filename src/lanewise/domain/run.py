@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from lanewise.domain.canonical import short
 from lanewise.domain.project import Column
 
 
@@ -43,6 +44,17 @@ class RunRequest:
     promotion: str = ""
     inputs: str = ""  # digest of the input pins
     by_hand: bool = False  # the command is not the build's own, so the output is not either
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What every log line of the run carries."""
+        return {
+            "environment": self.environment,
+            "build": short(self.build),
+            "project": self.project,
+            "purpose": self.purpose.value,
+            "run": self.id,
+        }
 
 
 @dataclass(frozen=True)

@@ -134,17 +134,6 @@ def _demand_interpreter(build: Build) -> None:
         )
 
 
-def labels(request: RunRequest) -> dict[str, str]:
-    """What every log line of a run carries."""
-    return {
-        "environment": request.environment,
-        "build": request.build.removeprefix("sha256:")[:8],
-        "project": request.project,
-        "purpose": request.purpose.value,
-        "run": request.id,
-    }
-
-
 def _secret_variables(ctx: Context, environment: Environment) -> Mapping[str, str]:
     """The variables that this environment's own references need, and no others'. An ``env:`` value passes through
     this process, so it is resolved here, which lets the runner strike it out of the command's output."""

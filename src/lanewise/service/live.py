@@ -29,7 +29,6 @@ from lanewise.service.candidate import Candidate, open_candidate
 from lanewise.service.claims import LIVE, claimed, claims_of, recover_runs
 from lanewise.service.configure import pinned
 from lanewise.service.context import Context
-from lanewise.service.launch import labels
 from lanewise.service.lease import Held
 from lanewise.service.releases import as_released
 from lanewise.service.run import RunResult, Work, announce, carry_out, new_id, request_for, stream_of, tell_failure
@@ -108,7 +107,7 @@ def carry_through(ctx: Context, wanted: Wanted, wait: timedelta = WAIT) -> Publi
             raise
         facts = {"map": number, "build": request.build, "partitions": list(request.partitions)}
         ctx.ledger.append(stream_of(request), [Draft("run.published", facts)], actor=ctx.actor.name)
-        _log.info("published as map %d", number, extra=labels(request))
+        _log.info("published as map %d", number, extra=request.labels)
     return Published(result, number, checks)
 
 

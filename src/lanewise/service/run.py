@@ -24,7 +24,7 @@ from lanewise.errors import GroundMoved, LaneError, RunFailed
 from lanewise.service.candidate import Candidate
 from lanewise.service.compiled import own_partitions
 from lanewise.service.context import Context
-from lanewise.service.launch import Patience, labels, launch
+from lanewise.service.launch import Patience, launch
 from lanewise.service.lease import holder_name
 
 _log = logging.getLogger("lanewise.run")
@@ -86,7 +86,7 @@ def announce(
 
 def carry_out(ctx: Context, work: Work, request: RunRequest, warehouse: Warehouse) -> RunResult:
     """Do what was announced, and write down how it ended."""
-    _log.info("run begins", extra=labels(request))
+    _log.info("run begins", extra=request.labels)
     started = time.monotonic()
     try:
         slices, outcomes = _compute(ctx, work, request, warehouse)
@@ -100,12 +100,12 @@ def carry_out(ctx: Context, work: Work, request: RunRequest, warehouse: Warehous
         tuple(outcome.url for outcome in outcomes if outcome.url),
     )  # fmt: skip
     if result.late:
-        _log.warning("run took %.0f s, its sla is %.0f s", seconds, sla, extra=labels(request))
+        _log.warning("run took %.0f s, its sla is %.0f s", seconds, sla, extra=request.labels)
         ctx.progress.say(f"{request.id} took {seconds:.0f} s, longer than its sla of {sla:.0f} s")
     ended: dict[str, object] = {"ok": True, "seconds": round(seconds, 3), "rows": result.rows, "late": result.late}
     ended |= {"findings": plain(result.findings), "urls": list(result.urls)} if result.findings or result.urls else {}
     ctx.ledger.append(stream_of(request), [Draft("run.ended", {**told(request), **ended})], actor=ctx.actor.name)
-    _log.info("run ended after %.1f s", seconds, extra=labels(request))
+    _log.info("run ended after %.1f s", seconds, extra=request.labels)
     return result
 
 
@@ -185,7 +185,7 @@ def _attempts(ctx: Context, piece: RunRequest, work: Work, warehouse: Warehouse)
         except RunFailed as failure:
             if attempt == retries:
                 raise
-            _log.warning("attempt %d failed: %s", attempt + 1, failure.message, extra=labels(piece))
+            _log.warning("attempt %d failed: %s", attempt + 1, failure.message, extra=piece.labels)
             ctx.progress.say(f"{piece.id}: attempt {attempt + 1} of {retries + 1} failed, trying again")
             warehouse.discard(piece.id)
             _back_off(attempt)
@@ -255,8 +255,8 @@ def tell_failure(ctx: Context, request: RunRequest, error: BaseException, *, sec
     """Write down why a run came to nothing. Never raises: what went wrong first matters more, and is on its way up."""
     reason = error.message if isinstance(error, LaneError) else f"interrupted ({type(error).__name__})"
     data = {"reason": ctx.secrets.redact(reason), "seconds": round(seconds, 3)}
-    _log.error("run failed: %s", data["reason"], extra=labels(request))
+    _log.error("run failed: %s", data["reason"], extra=request.labels)
     try:
         ctx.ledger.append(stream_of(request), [Draft("run.failed", {**told(request), **data})], actor=ctx.actor.name)
     except LaneError as trouble:
-        _log.warning("the failure could not be written down: %s", trouble.message, extra=labels(request))
+        _log.warning("the failure could not be written down: %s", trouble.message, extra=request.labels)

@@ -208,14 +208,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - 
 
 
 def _labeller(launch: Launch) -> Callable[[str], str]:
-    request = launch.request
-    labels = {
-        "environment": request.environment,
-        "build": request.build.removeprefix("sha256:")[:8],
-        "project": request.project,
-        "purpose": request.purpose.value,
-        "run": request.id,
-    }
+    labels = launch.request.labels
     if launch.environment.get("LANEWISE_LOG_FORMAT") != "json":
         prefix = " ".join(f"{name}={value}" for name, value in labels.items())
         return lambda line: f"{prefix} | {line}"

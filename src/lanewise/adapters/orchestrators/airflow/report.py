@@ -87,9 +87,7 @@ def tells_why(lines: Iterable[Any]) -> bool:
 
 def keep(launch: Launch, reports: Iterable[Report], api: Api) -> None:
     """Write what was read back to the launch's log, each line labelled. A log that can't be written harms no run."""
-    request = launch.request
-    labels = {"environment": request.environment, "build": request.build[7:15], "project": request.project,
-              "purpose": request.purpose.value, "run": request.id}  # fmt: skip
+    labels = launch.request.labels
     as_json = launch.environment.get("LANEWISE_LOG_FORMAT") == "json"
     with contextlib.suppress(OSError):
         Path(launch.log).parent.mkdir(parents=True, exist_ok=True)

@@ -157,7 +157,7 @@ class PrefectOrchestrator:
         run, timed_out = runs.wait(self._waiting, identifier, launch.timeout)
         judged = runs.findings(self._server, identifier)
         lines = [self._redact(line) for line in runs.lines(self._server, run)]
-        runs.write_log(lines, launch.log, " ".join(f"{key}={value}" for key, value in _labels(launch).items()))
+        runs.write_log(lines, launch.log, " ".join(f"{key}={value}" for key, value in launch.request.labels.items()))
         message = self._redact(str((run.get("state") or {}).get("message") or ""))
         well = run["state_type"] == "COMPLETED" and all(one.passed or not one.severe for one in judged)
         return RunOutcome(
@@ -180,16 +180,10 @@ def _of(deployment: Found, states: tuple[str, ...]) -> Found:
     return {"deployment_id": {"any_": [deployment["id"]]}, "state": {"type": {"any_": list(states)}}}
 
 
-def _labels(launch: Launch) -> dict[str, str]:
-    request = launch.request
-    return {"environment": request.environment, "build": request.build[7:15], "project": request.project,
-            "purpose": request.purpose.value, "run": request.id}  # fmt: skip
-
-
 def _asked(launch: Launch) -> dict[str, Any]:
     """The flow run as it is asked for. What it is told goes with it, for a worker on another machine; it holds
     references and no secret. Lanewise itself tries again, so Prefect does not."""
-    labels = {**_labels(launch), "build": launch.request.build}
+    labels = {**launch.request.labels, "build": launch.request.build}
     env = {name: value for name in _SENT if (value := launch.environment.get(name)) and len(value) < _LONGEST}
     env |= {"LANEWISE_RUN_ID": launch.request.id, "LANEWISE_PURPOSE": launch.request.purpose.value}
     return {
